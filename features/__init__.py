@@ -1,0 +1,1 @@
+"""What a household's events say at one moment. Knows no model."""

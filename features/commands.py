@@ -1,0 +1,166 @@
+"""Commands over events and vectors: `check`, `catalog`, `vectors`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.table import Column, Table
+
+from features.catalogue import CORE, Catalogue, catalogue
+from features.dataset import DatasetRefused, read_dataset
+from features.history import history_from_tables
+from features.intake import admit, admitted, read_for_check
+from features.matrix import matrix
+from features.progress import steps
+from features.window import as_of_moment, from_micros
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+
+
+def refuse(error: Exception) -> click.ClickException:
+    """A refusal of input: its reason on standard error, exit code 1, no traceback."""
+    return click.ClickException(str(error))
+
+
+@click.command()
+@click.argument("folder", type=FOLDER)
+@as_json
+def check(folder: Path, as_json: bool) -> None:
+    """Validate a dataset folder; refused rows go to rejects.parquet."""
+    try:
+        dataset, unreadable = read_for_check(folder)
+        _, report = admit(dataset, catalogue(dataset.meta.catalogue))
+    except (DatasetRefused, ValueError) as error:
+        raise refuse(error) from error
+    cells = pd.DataFrame([(name, *problem) for name, problem in unreadable], columns=report.rejects.columns)
+    # An unreadable cell is empty by now, so the row may be refused for that too: the first reason is the true one.
+    rejects = pd.concat([cells, report.rejects]).drop_duplicates(["table", "row", "field"])
+    place = folder / "rejects.parquet"
+    if len(rejects):
+        pq.write_table(pa.Table.from_pandas(rejects, preserve_index=False), place)
+    else:
+        place.unlink(missing_ok=True)
+    refused = {str(name): int(n) for name, n in rejects.drop_duplicates(["table", "row"])["table"].value_counts().items()}
+    if as_json:
+        found = {
+            "rows": report.rows,
+            "refused_rows": refused,
+            "repeated_events": report.repeated_events,
+            "unknown_codes": report.unknown_codes,
+            "rejects": rejects.head(1000).to_dict("records"),
+        }
+        click.echo(json.dumps(found, ensure_ascii=False))
+    else:
+        _print_check(report.rows, refused, rejects, report.repeated_events, report.unknown_codes)
+    if len(rejects):
+        raise click.exceptions.Exit(1)
+
+
+def _print_check(
+    rows: dict[str, int], refused: dict[str, int], rejects: pd.DataFrame, repeated: int, unknown: dict[str, int]
+) -> None:
+    console = Console()
+    table = Table("table", "rows", "refused", title="Dataset check")
+    for name, n in rows.items():
+        table.add_row(name, f"{n:,}", f"{refused.get(name, 0):,}")
+    console.print(table)
+    if repeated:
+        console.print(f"{repeated:,} event rows repeat an earlier row and count once.")
+    for code, n in unknown.items():
+        console.print(f"Code {code} is not in the catalogue: {n:,} rows kept, never scored.")
+    if len(rejects):
+        for _, reject in rejects.head(20).iterrows():
+            console.print(
+                f"{reject['table']} row {reject['row']}: {reject['field']} {reject['reason']}", soft_wrap=True
+            )
+        more = len(rejects) - 20
+        console.print((f"... and {more:,} more, " if more > 0 else "All ") + "written to rejects.parquet.")
+
+
+@click.command()
+@click.argument("what", type=click.Choice(["events", "features", "indicators", "policies"]))
+@click.option("--catalogue", "name", default=CORE, show_default=True, help="core, or a panel's name.")
+@as_json
+def catalog(what: str, name: str, as_json: bool) -> None:
+    """Show what is declared: event kinds or features, with names in both languages."""
+    if what in ("indicators", "policies"):
+        raise click.ClickException(f"{what} are not part of this version's catalogue; choose events or features")
+    try:
+        chosen = catalogue(name)
+    except ValueError as error:
+        raise refuse(error) from error
+    written = chosen.as_json()
+    if as_json:
+        click.echo(json.dumps(written["kinds" if what == "events" else "features"], ensure_ascii=False))
+        return
+    Console().print(_events_table(chosen) if what == "events" else _features_table(chosen))
+
+
+def _events_table(chosen: Catalogue) -> Table:
+    table = Table(Column("code", no_wrap=True), "中文", "English", "unit", "source", "lag d", title=f"{len(chosen.kinds)} event kinds")
+    for kind in chosen.kinds:
+        lag = f"{kind.lag_days[0]}/{kind.lag_days[1]}"
+        table.add_row(kind.code, kind.name.zh, kind.name.en, kind.unit.value, kind.department.source, lag)
+    return table
+
+
+def _features_table(chosen: Catalogue) -> Table:
+    table = Table(Column("name", no_wrap=True), "中文", "English", "group", "when absent", title=f"{len(chosen.features)} features")
+    for feature in chosen.features:
+        table.add_row(
+            feature.name, feature.meaning.zh, feature.meaning.en, feature.group.value, feature.when_absent.value
+        )
+    return table
+
+
+@click.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--as-of", "as_ofs", multiple=True, required=True, help="Moment of judgement; may be repeated.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="Parquet file to write.")
+@as_json
+def vectors(folder: Path, as_ofs: tuple[str, ...], out: Path, as_json: bool) -> None:
+    """Write household vectors: one row per household and moment, empty where unknown."""
+    try:
+        dataset = read_dataset(folder)
+        chosen = catalogue(dataset.meta.catalogue)
+        dataset = admitted(dataset, chosen)
+        moments = [as_of_moment(text, dataset.meta.time_zone) for text in as_ofs]
+    except (DatasetRefused, ValueError) as error:
+        raise refuse(error) from error
+    history = history_from_tables(
+        dataset.events, dataset.members, dataset.households, chosen, time_zone=dataset.meta.time_zone
+    )
+    unfinished = out.with_name(f".{out.name}.part")
+    rows, unknown = 0, 0.0
+    writer: pq.ParquetWriter | None = None
+    try:
+        for as_of in steps(moments, "Vectors", hidden=as_json):
+            part = matrix(history, as_of)
+            columns = {name: pa.array(part.values[:, i], from_pandas=True) for i, name in enumerate(part.names)}
+            table = pa.table(
+                {
+                    "household_id": pa.array(part.household_ids, pa.string()),
+                    "as_of": pa.array([from_micros(as_of)] * len(part.as_of), pa.timestamp("us", tz="UTC")),
+                    **columns,
+                }
+            ).replace_schema_metadata({"features_digest": chosen.digest, "dataset_digest": dataset.meta.digest})
+            writer = writer or pq.ParquetWriter(unfinished, table.schema, compression="zstd")
+            writer.write_table(table)
+            rows += len(table)
+            unknown = float(np.isnan(part.values).mean())
+    finally:
+        if writer is not None:
+            writer.close()
+    unfinished.rename(out)
+    if as_json:
+        click.echo(json.dumps({"rows": rows, "features": len(chosen.features), "unknown_share_last": unknown}))
+    else:
+        click.echo(f"{rows:,} vectors of {len(chosen.features)} features written to {out}")

@@ -1,0 +1,1 @@
+"""Event kinds, one file a department."""

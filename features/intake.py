@@ -1,0 +1,320 @@
+"""What may enter: every row is admitted, or refused with its row number, the field and what to do.
+
+A reason never repeats what was written in the field. The same checks serve a dataset folder and a call to the
+scoring service.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from features.catalogue import Catalogue
+from features.codes import is_code
+from features.dataset import REQUIRED, Dataset, DatasetRefused, read_meta, read_table
+from features.definition import EventKind
+from features.event import EVENTS, RESIDENCES, ROLES, SEXES, TABLES, Status
+from features.window import NEVER, Micros, parsed
+
+EventColumns = Mapping[str, Sequence[Any]]
+Mask = npt.NDArray[np.bool_]
+MAX_REFUSED_SHARE = 0.05
+
+
+class Problem(NamedTuple):
+    """Why one row is refused. `reason` says what to do and never holds the value."""
+
+    row: int
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class IntakeReport:
+    """What happened at the door. `rejects` has the columns table, row, field, reason."""
+
+    rows: dict[str, int]
+    rejects: pd.DataFrame
+    repeated_events: int
+    unknown_codes: dict[str, int]
+
+    @property
+    def refused_share(self) -> float:
+        """Refused rows as a share of all rows."""
+        refused = len(self.rejects.drop_duplicates(["table", "row"]))
+        return refused / max(1, sum(self.rows.values()))
+
+
+def event_problems(columns: EventColumns, catalogue: Catalogue, *, currency: str, latest: Micros) -> list[Problem]:
+    """Every reason against the rows of an events table, in row order.
+
+    `columns` holds event_id, person_id, code, occurred_at and known_at (microseconds, `NEVER` where missing), value
+    (None or NaN where missing), unit, status, supersedes, source and, for many households, household_id. `latest` is
+    the last moment that rows may speak of.
+
+    >>> from features.catalogue import catalogue
+    >>> row = dict(event_id=["e1"], person_id=["p1"], code=["CLM//INPATIENT"], occurred_at=[10], known_at=[20],
+    ...            value=[1.42], unit=["万元"], status=["original"], supersedes=[None], source=["医保"])
+    >>> [p.field for p in event_problems(row, catalogue(), currency="CNY", latest=30)]
+    ['unit']
+    """
+    table = pd.DataFrame({name: pd.Series(list(values), dtype=object) for name, values in columns.items()})
+    return _event_problems(
+        table,
+        table["occurred_at"].to_numpy(np.int64),
+        table["known_at"].to_numpy(np.int64),
+        catalogue,
+        currency,
+        latest,
+    )
+
+
+def _event_problems(
+    table: pd.DataFrame,
+    occurred: npt.NDArray[np.int64],
+    known: npt.NDArray[np.int64],
+    catalogue: Catalogue,
+    currency: str,
+    latest: Micros,
+) -> list[Problem]:
+    if table.empty:
+        return []
+    kinds = catalogue.by_code
+    code = table["code"].to_numpy(object)
+    value = pd.to_numeric(table["value"]).to_numpy(np.float64, na_value=np.nan)
+    status, supersedes = table["status"], table["supersedes"]
+    is_original = (status == Status.ORIGINAL.value).to_numpy()
+    replaces = supersedes.notna().to_numpy()
+    scheduled = np.isin(code.astype(str), [kind.code for kind in catalogue.kinds if kind.is_scheduled])
+    has_occurred, has_known = occurred != NEVER, known != NEVER
+    checks: list[tuple[str, Mask, str]] = [
+        ("event_id", _blank(table["event_id"]), "is empty; every event needs an id of its own"),
+        ("source", _blank(table["source"]), "is empty; name the department that sent the event"),
+        ("code", ~_each(code, is_code), "is no event code; codes read CATEGORY//NAME, see `povrisk catalog events`"),
+        ("occurred_at", ~has_occurred, "is missing or unreadable; give a date or an ISO 8601 time"),
+        ("known_at", ~has_known, "is missing or unreadable; give a date or an ISO 8601 time"),
+        ("occurred_at", has_occurred & (occurred > latest) & ~scheduled, "lies in the future"),
+        ("known_at", has_known & (known > latest), "lies in the future"),
+        (
+            "known_at",
+            has_occurred & has_known & (known < occurred) & ~scheduled,
+            "is before occurred_at; nothing can be known before it happens",
+        ),
+        ("value", np.isinf(value), "is not a finite number"),
+        ("status", ~status.isin([s.value for s in Status]).to_numpy(), "is none of original, corrected, retracted"),
+        (
+            "supersedes",
+            ~is_original & ~replaces,
+            "is missing; a corrected or retracted row names the event it replaces",
+        ),
+        ("supersedes", is_original & replaces, "is given on an original row; set status to corrected or retracted"),
+        (
+            "supersedes",
+            replaces & (supersedes.to_numpy(object) == table["event_id"].to_numpy(object)),
+            "names the row itself; give the correction an event_id of its own",
+        ),
+    ]
+    problems = [Problem(int(row), name, reason) for name, wrong, reason in checks for row in np.flatnonzero(wrong)]
+    problems += _value_problems(table["unit"], code, value, kinds, currency)
+    problems += _conflicts(table)
+    return sorted(problems)
+
+
+def _value_problems(
+    unit: pd.Series,
+    code: npt.NDArray[np.object_],
+    value: npt.NDArray[np.float64],
+    kinds: dict[str, EventKind],
+    currency: str,
+) -> list[Problem]:
+    valued = np.flatnonzero(~np.isnan(value))
+    pairs = pd.DataFrame({"code": code[valued], "unit": unit.to_numpy(object)[valued], "row": valued})
+    problems: list[Problem] = []
+    for (name, written), rows in pairs.groupby(["code", "unit"], dropna=False)["row"]:
+        kind = kinds.get(str(name))
+        if kind is None or kind.bounds is None:
+            continue
+        at = rows.to_numpy()
+        if not kind.unit.accepts(written if isinstance(written, str) else None, currency):
+            wanted = currency if kind.unit.value == "money" else kind.unit.value
+            problems += [Problem(int(r), "unit", f"is not {wanted}; convert the value at its source") for r in at]
+            continue
+        low, high = kind.bounds
+        outside = at[(value[at] < low) | (value[at] > high)]
+        reason = f"is outside {low:g} to {high:g} for this code; check its unit and its column"
+        problems += [Problem(int(r), "value", reason) for r in outside]
+    return problems
+
+
+def _conflicts(table: pd.DataFrame) -> list[Problem]:
+    """Rows that reuse an event id with other content. Which one is right nobody can tell, so none is taken."""
+    key = [name for name in ("household_id", "event_id") if name in table]
+    shared = table[table.duplicated(subset=key, keep=False)]
+    if shared.empty:
+        return []
+    content = [name for name in EVENTS.names if name in shared]
+    versions = shared.drop_duplicates(subset=content)
+    conflicting = versions[versions.duplicated(subset=key, keep=False)]
+    clashing = shared.merge(conflicting[key].drop_duplicates(), on=key, how="left", indicator=True)["_merge"] == "both"
+    reason = "is used by another row with other content; send a correction that supersedes it"
+    return [Problem(int(row), "event_id", reason) for row in shared.index[clashing.to_numpy()]]
+
+
+def admit(dataset: Dataset, catalogue: Catalogue) -> tuple[Dataset, IntakeReport]:
+    """The dataset without its refused rows, and what was refused."""
+    latest = parsed(dataset.meta.data_until, dataset.meta.time_zone)
+    events = dataset.events.reset_index(drop=True)
+    problems = {
+        "events": _event_problems(
+            events,
+            _micros(events["occurred_at"]),
+            _micros(events["known_at"]),
+            catalogue,
+            dataset.meta.currency,
+            latest,
+        ),
+        "members": _member_problems(dataset.members.reset_index(drop=True)),
+        "households": _household_problems(dataset.households.reset_index(drop=True), dataset.meta.regions),
+    }
+    known = set(dataset.households["household_id"])
+    for name, table in (("events", events), ("members", dataset.members.reset_index(drop=True))):
+        stray = np.flatnonzero(~table["household_id"].isin(known))
+        reason = "is not in the households table; add the household or leave the row out"
+        problems[name] += [Problem(int(row), "household_id", reason) for row in stray]
+    kept = {
+        name: getattr(dataset, name).reset_index(drop=True).drop(index=sorted({p.row for p in problems[name]}))
+        for name in REQUIRED
+    }
+    unknown = kept["events"].loc[~kept["events"]["code"].isin(set(catalogue.by_code)), "code"].value_counts()
+    repeated = int(kept["events"].duplicated(subset=["household_id", "event_id"]).sum())
+    rejects = pd.DataFrame(
+        [(name, *problem) for name in REQUIRED for problem in sorted(problems[name])],
+        columns=["table", "row", "field", "reason"],
+    )
+    report = IntakeReport(
+        rows={name: len(getattr(dataset, name)) for name in REQUIRED},
+        rejects=rejects,
+        repeated_events=repeated,
+        unknown_codes={str(code): int(n) for code, n in unknown.items()},
+    )
+    return dataclasses.replace(dataset, **kept), report
+
+
+def admitted(dataset: Dataset, catalogue: Catalogue) -> Dataset:
+    """The dataset for a run that must not stop at a few bad rows; refused when more than 5 % are bad."""
+    clean, report = admit(dataset, catalogue)
+    if report.refused_share > MAX_REFUSED_SHARE:
+        raise DatasetRefused(
+            f"{report.refused_share:.1%} of the rows are refused, over {MAX_REFUSED_SHARE:.0%}; run `povrisk check`"
+        )
+    return clean
+
+
+def read_for_check(folder: Path) -> tuple[Dataset, list[tuple[str, Problem]]]:
+    """A folder in Parquet or CSV, with the cells that could not be read.
+
+    A CSV cell that does not fit its column becomes empty and is reported with its row.
+    """
+    meta = read_meta(folder)
+    tables: dict[str, pd.DataFrame] = {}
+    unreadable: list[tuple[str, Problem]] = []
+    for name in REQUIRED:
+        csv = folder / f"{name}.csv"
+        if (folder / f"{name}.parquet").is_file() or not csv.is_file():
+            tables[name] = read_table(folder, name).to_pandas()
+            continue
+        tables[name], problems = _read_csv(csv, name, meta.time_zone)
+        unreadable += [(name, problem) for problem in problems]
+    return Dataset(meta, **tables), unreadable
+
+
+def _read_csv(path: Path, name: str, time_zone: str) -> tuple[pd.DataFrame, list[Problem]]:
+    try:
+        raw = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8")
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise DatasetRefused(f"{path.name} is not a readable CSV file in UTF-8") from error
+    schema = TABLES[name]
+    missing = [column for column in schema.names if column not in raw]
+    if missing:
+        raise DatasetRefused(f"{path.name} lacks the column(s) {', '.join(missing)}")
+    problems: list[Problem] = []
+    columns: dict[str, pd.Series] = {}
+    for field in schema:
+        cells = raw[field.name]
+        if str(field.type) == "double":
+            columns[field.name] = pd.to_numeric(cells, errors="coerce")
+        elif str(field.type).startswith("timestamp"):
+            moments = [_moment(cell, time_zone) for cell in cells]
+            columns[field.name] = pd.to_datetime(pd.Series(moments, dtype="Int64"), unit="us", utc=True)
+        elif str(field.type).startswith("date"):
+            columns[field.name] = pd.to_datetime(cells, errors="coerce", format="%Y-%m-%d").dt.date
+        else:
+            columns[field.name] = cells.astype(object).where(cells.notna(), None)
+            continue
+        bad = np.flatnonzero(cells.notna() & pd.Series(columns[field.name]).isna())
+        problems += [Problem(int(row), field.name, f"cannot be read as {field.type}") for row in bad]
+    return pd.DataFrame(columns), problems
+
+
+def _moment(cell: object, time_zone: str) -> int | None:
+    try:
+        return parsed(cell, time_zone) if isinstance(cell, str) else None
+    except ValueError:
+        return None
+
+
+def _member_problems(table: pd.DataFrame) -> list[Problem]:
+    joined, left, known = (_micros(table[name]) for name in ("joined_at", "left_at", "known_at"))
+    birth = pd.to_datetime(table["birth_date"]).dt.as_unit("us")
+    born = np.where(birth.isna(), np.iinfo(np.int64).min, birth.astype("int64"))
+    checks: list[tuple[str, Mask, str]] = [
+        ("person_id", _blank(table["person_id"]), "is empty"),
+        ("role", ~table["role"].isin(ROLES).to_numpy(), f"is none of {', '.join(ROLES)}"),
+        (
+            "sex",
+            (table["sex"].notna() & ~table["sex"].isin(SEXES)).to_numpy(),
+            f"is none of {', '.join(SEXES)} or empty",
+        ),
+        ("joined_at", joined == NEVER, "is missing or unreadable"),
+        ("known_at", known == NEVER, "is missing or unreadable"),
+        ("left_at", (left != NEVER) & (left < joined), "is before joined_at"),
+        ("birth_date", (known != NEVER) & (born > known), "is later than known_at"),
+    ]
+    return [Problem(int(row), name, reason) for name, wrong, reason in checks for row in np.flatnonzero(wrong)]
+
+
+def _household_problems(table: pd.DataFrame, regions: Sequence[str]) -> list[Problem]:
+    residence = table["residence"]
+    checks: list[tuple[str, Mask, str]] = [
+        ("household_id", _blank(table["household_id"]), "is empty"),
+        ("household_id", table.duplicated("household_id").to_numpy(), "stands in an earlier row; one row a household"),
+        ("region", ~table["region"].isin(list(regions)).to_numpy(), "is none of the regions of dataset.json"),
+        (
+            "residence",
+            (residence.notna() & ~residence.isin(RESIDENCES)).to_numpy(),
+            f"is none of {', '.join(RESIDENCES)}",
+        ),
+    ]
+    return [Problem(int(row), name, reason) for name, wrong, reason in checks for row in np.flatnonzero(wrong)]
+
+
+def _micros(moments: pd.Series) -> npt.NDArray[np.int64]:
+    zoned = pd.to_datetime(moments, utc=True).dt.as_unit("us")
+    return np.where(zoned.isna(), NEVER, zoned.astype("int64"))
+
+
+def _blank(cells: pd.Series) -> Mask:
+    return (cells.isna() | (cells == "")).to_numpy()
+
+
+def _each(cells: npt.NDArray[np.object_], test: Any) -> Mask:
+    """The test on every distinct cell only: a column of millions has few distinct codes."""
+    codes, distinct = pd.factorize(cells, use_na_sentinel=False)
+    return np.array([test(cell) for cell in distinct], np.bool_)[codes]

@@ -1,0 +1,195 @@
+"""Moments and windows: the only file that compares times.
+
+Every time inside the project is a whole number of microseconds since 1970-01-01 UTC. Calendar months are
+counted in the dataset's own time zone, so that twelve monthly payments fall into twelve months wherever the
+clock stands. A window is closed at its start and open at the moment of judgement: `[as_of - months, as_of)`.
+"""
+
+from __future__ import annotations
+
+import calendar
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+Micros = int
+NEVER: Micros = int(np.iinfo(np.int64).max)
+ALWAYS: Micros = int(np.iinfo(np.int64).min)
+MICROS_PER_DAY = 86_400_000_000
+DAYS_PER_MONTH = 30.4375
+MICROS_PER_MONTH = MICROS_PER_DAY * DAYS_PER_MONTH
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The last `months` calendar months before the moment of judgement; `None` reaches back to the start."""
+
+    months: int | None
+
+    @property
+    def suffix(self) -> str:
+        """How a feature's name ends.
+
+        >>> last(months=12).suffix, ever().suffix
+        ('12m', 'ever')
+        """
+        return "ever" if self.months is None else f"{self.months}m"
+
+    def start(self, as_of: Micros, time_zone: str) -> Micros:
+        """The first moment inside the window.
+
+        >>> moment = as_of_moment("2026-03-31", "Asia/Shanghai")
+        >>> written(last(months=1).start(moment, "Asia/Shanghai"), "Asia/Shanghai")
+        '2026-03-01T00:00:00+08:00'
+        """
+        return ALWAYS if self.months is None else months_before(as_of, self.months, time_zone)
+
+
+def last(*, months: int) -> Window:
+    """A window over the last calendar months."""
+    if months < 1:
+        raise ValueError("a window has at least one month")
+    return Window(months)
+
+
+def ever() -> Window:
+    """A window over everything on record."""
+    return Window(None)
+
+
+def is_known(
+    known_from: npt.NDArray[np.int64], known_until: npt.NDArray[np.int64] | np.int64, as_of: Micros
+) -> npt.NDArray[np.bool_]:
+    """Which rows the platform could see at `as_of`: known by then, and not yet replaced by a later row."""
+    return (known_from <= as_of) & (as_of < known_until)
+
+
+def has_begun(start: npt.NDArray[np.int64], as_of: Micros) -> npt.NDArray[np.bool_]:
+    """Which spells began before `as_of`."""
+    return start < as_of
+
+
+def has_not_ended(end: npt.NDArray[np.int64], as_of: Micros) -> npt.NDArray[np.bool_]:
+    """Which spells still run at `as_of`; a spell that never ends carries `NEVER`."""
+    return end >= as_of
+
+
+def is_within(
+    occurred_at: npt.NDArray[np.int64], as_of: Micros, window: Window, time_zone: str
+) -> npt.NDArray[np.bool_]:
+    """Which moments fall into `[as_of - window, as_of)`."""
+    return (window.start(as_of, time_zone) <= occurred_at) & (occurred_at < as_of)
+
+
+def is_within_horizon(
+    occurred_at: npt.NDArray[np.int64], as_of: npt.NDArray[np.int64], horizon_end: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """Which moments fall into `(as_of, as_of + horizon]`, row by row: where outcomes are looked for."""
+    return (occurred_at > as_of) & (occurred_at <= horizon_end)
+
+
+def to_micros(moment: datetime) -> Micros:
+    """A zoned moment as microseconds.
+
+    >>> to_micros(datetime(1970, 1, 2, tzinfo=UTC))
+    86400000000
+    """
+    if moment.tzinfo is None:
+        raise ValueError("a moment needs a time zone")
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def from_micros(micros: Micros) -> datetime:
+    """Microseconds as a moment in UTC."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(micros))
+
+
+def written(micros: Micros, time_zone: str = "UTC") -> str:
+    """A moment in ISO 8601, in the given time zone."""
+    return from_micros(micros).astimezone(_zone(time_zone)).isoformat()
+
+
+def day(micros: Micros, time_zone: str) -> str:
+    """The calendar day of a moment in the given time zone.
+
+    >>> day(as_of_moment("2026-11-01", "Asia/Shanghai") - 1, "Asia/Shanghai")
+    '2026-11-01'
+    """
+    return from_micros(micros).astimezone(_zone(time_zone)).date().isoformat()
+
+
+def parsed(text: str, time_zone: str) -> Micros:
+    """A moment written in ISO 8601.
+
+    A bare date is its first instant in `time_zone`; a time without an offset is read there.
+
+    >>> parsed("2026-11-01", "Asia/Shanghai") == parsed("2026-10-31T16:00:00Z", "Asia/Shanghai")
+    True
+    """
+    if _is_date(text):
+        return _midnight(date.fromisoformat(text), time_zone)
+    moment = datetime.fromisoformat(text)
+    return to_micros(moment if moment.tzinfo else moment.replace(tzinfo=_zone(time_zone)))
+
+
+def as_of_moment(text: str, time_zone: str) -> Micros:
+    """The moment of judgement. A bare date means the end of that day.
+
+    >>> written(as_of_moment("2026-11-01", "Asia/Shanghai"), "Asia/Shanghai")
+    '2026-11-02T00:00:00+08:00'
+    """
+    if _is_date(text):
+        return _midnight(date.fromisoformat(text) + timedelta(days=1), time_zone)
+    return parsed(text, time_zone)
+
+
+@lru_cache(maxsize=65_536)
+def months_before(moment: Micros, months: int, time_zone: str) -> Micros:
+    """The same wall-clock time `months` calendar months earlier (later if negative), held to the month's last day."""
+    local = from_micros(moment).astimezone(_zone(time_zone))
+    index = local.year * 12 + local.month - 1 - months
+    year, month = divmod(index, 12)
+    last_day = calendar.monthrange(year, month + 1)[1]
+    naive = datetime.combine(date(year, month + 1, min(local.day, last_day)), local.time())
+    return to_micros(naive.replace(tzinfo=_zone(time_zone)))
+
+
+def horizon_end(as_of: Micros, months: int, time_zone: str) -> Micros:
+    """The last moment at which an outcome still counts."""
+    return months_before(as_of, -months, time_zone)
+
+
+def month_ends(first: Micros, until: Micros, step_months: int, time_zone: str) -> list[Micros]:
+    """Moments at the ends of calendar months, from the first one after `first` to `until`, every `step_months`.
+
+    >>> a, b = parsed("2026-01-15", "UTC"), parsed("2026-07-01", "UTC")
+    >>> [day(m - 1, "UTC") for m in month_ends(a, b, 3, "UTC")]
+    ['2026-01-31', '2026-04-30']
+    """
+    local = from_micros(first).astimezone(_zone(time_zone))
+    index = local.year * 12 + local.month
+    moments: list[Micros] = []
+    while True:
+        year, month = divmod(index, 12)
+        moment = _midnight(date(year, month + 1, 1), time_zone)
+        if moment > until:
+            return moments
+        moments.append(moment)
+        index += step_months
+
+
+def _is_date(text: str) -> bool:
+    return len(text) == 10 and text.count("-") == 2
+
+
+def _midnight(on: date, time_zone: str) -> Micros:
+    return to_micros(datetime.combine(on, time(), tzinfo=_zone(time_zone)))
+
+
+@lru_cache(maxsize=64)
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)

@@ -1,0 +1,288 @@
+"""The model bundle on disk: its only writer and its only reader.
+
+    model.txt         LightGBM's text format
+    calibration.json  affine calibration, base rate, tier bands
+    features.json     the catalogue the model was trained with, and what training knew about each feature
+    manifest.json     SHA-256 of the other files, contract, data, versions, metrics, gates, 32 golden rows
+    manifest.sig      HMAC-SHA-256 of manifest.json, when a key was given
+
+LightGBM ends or hangs the process on a damaged model file, and some edits change scores without a word. So nothing is
+parsed before its hash has been checked, the first parse happens in a child process with a time limit, and the golden
+rows must come out bit for bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from features.catalogue import Catalogue, catalogue_from_json
+from models.boosted import BoostedModel, trees_digest
+from models.calibration import Calibration
+from models.tier import Bands
+
+SCHEMA = "bundle.v1"
+MODEL, CALIBRATION, FEATURES, MANIFEST, SIGNATURE = (
+    "model.txt",
+    "calibration.json",
+    "features.json",
+    "manifest.json",
+    "manifest.sig",
+)
+HASHED = (MODEL, CALIBRATION, FEATURES)
+GOLDEN_ROWS = 32
+PROBE_SECONDS = 60
+
+
+class BundleRefused(Exception):
+    """The bundle must not be used; the message says which check failed."""
+
+
+class Check(NamedTuple):
+    """One verification step."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified model with everything that scoring and wording need."""
+
+    catalogue: Catalogue
+    model: BoostedModel
+    calibration: Calibration
+    bands: Bands
+    base_rate: float
+    importance: npt.NDArray[np.float64]
+    manifest: Mapping[str, Any]
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return str(self.manifest["name"])
+
+    @property
+    def version(self) -> str:
+        """The model's version, decided by its training data's end and its trees."""
+        return str(self.manifest["version"])
+
+    @property
+    def label(self) -> str:
+        """The outcome it foresees."""
+        return str(self.manifest["label"]["name"])
+
+    @property
+    def time_zone(self) -> str:
+        """Where calendar months and bare dates are counted."""
+        return str(self.manifest["data"]["time_zone"])
+
+    @property
+    def currency(self) -> str:
+        """The currency money must be given in."""
+        return str(self.manifest["data"]["currency"])
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Regions it was trained for."""
+        return tuple(self.manifest["data"]["regions"])
+
+    @property
+    def sources(self) -> Mapping[str, Sequence[int]]:
+        """Usual reporting lag of each source in days, median and 95th percentile."""
+        return dict(self.manifest["data"]["sources"])
+
+
+def write_bundle(
+    folder: Path,
+    *,
+    model_text: str,
+    catalogue: Catalogue,
+    calibration: Calibration,
+    bands: Bands,
+    base_rate: float,
+    importance: npt.NDArray[np.float64],
+    had_unknown: npt.NDArray[np.bool_],
+    golden_values: npt.NDArray[np.float64],
+    facts: Mapping[str, Any],
+    key: bytes | None = None,
+) -> str:
+    """Write a bundle whole or not at all; returns its SHA-256. `facts` go into the manifest as they are."""
+    model = BoostedModel.from_text(model_text, catalogue.names, had_unknown)
+    margins = model.margins(golden_values)
+    contents = {
+        MODEL: model_text.encode(),
+        CALIBRATION: _json_bytes(
+            {
+                "slope": calibration.slope,
+                "intercept": calibration.intercept,
+                "n": calibration.n,
+                "positives": calibration.positives,
+                "base_rate": base_rate,
+                "bands": {"red": bands.red, "orange": bands.orange, "yellow": bands.yellow},
+            }
+        ),
+        FEATURES: _json_bytes(
+            {
+                "catalogue": catalogue.as_json(),
+                "digest": catalogue.digest,
+                "importance": importance.tolist(),
+                "had_unknown": [bool(flag) for flag in had_unknown],
+            }
+        ),
+    }
+    manifest = {
+        "schema": SCHEMA,
+        **facts,
+        "trees_sha256": trees_digest(model_text),
+        "features_digest": catalogue.digest,
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+        "golden": {
+            "values": [[None if math.isnan(v) else v for v in row] for row in golden_values.tolist()],
+            "margins": margins.tolist(),
+            "probabilities": calibration.probability(margins).tolist(),
+        },
+    }
+    contents[MANIFEST] = _json_bytes(manifest)
+    if key is not None:
+        contents[SIGNATURE] = _signature(contents[MANIFEST], key).encode()
+    if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+        raise BundleRefused(f"{folder.name} exists and is no bundle; choose another place")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        for name, content in contents.items():
+            (unfinished / name).write_bytes(content)
+        unfinished.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        unfinished.rename(folder)
+    except OSError:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    return hashlib.sha256(contents[MANIFEST]).hexdigest()
+
+
+def read_bundle(folder: Path, *, key: bytes | None = None) -> Bundle:
+    """Verify and load. Raises `BundleRefused` naming the first failed check; never parses unverified bytes."""
+    checks, bundle = _checked(folder, key)
+    if bundle is None:
+        failed = next(check for check in checks if not check.passed)
+        raise BundleRefused(f"{failed.name}: {failed.detail}")
+    return bundle
+
+
+def verify_bundle(folder: Path, *, key: bytes | None = None) -> list[Check]:
+    """Every check in order, up to the first that fails."""
+    return _checked(folder, key)[0]
+
+
+def _checked(folder: Path, key: bytes | None) -> tuple[list[Check], Bundle | None]:
+    checks: list[Check] = []
+
+    def passes(name: str, passed: bool, good: str, bad: str) -> bool:
+        checks.append(Check(name, passed, good if passed else bad))
+        return passed
+
+    wanted = (*HASHED, MANIFEST)
+    missing = [name for name in wanted if not (folder / name).is_file()]
+    if not passes("files", not missing, "all present", f"missing {', '.join(missing)}"):
+        return checks, None
+    contents = {name: (folder / name).read_bytes() for name in wanted}
+    if key is not None:
+        path = folder / SIGNATURE
+        written = path.read_text("ascii", errors="replace").strip() if path.is_file() else ""
+        signed = hmac.compare_digest(written.encode(), _signature(contents[MANIFEST], key).encode())
+        if not passes("signature", signed, "matches the key", "is missing or does not match the key"):
+            return checks, None
+    try:
+        manifest = json.loads(contents[MANIFEST])
+        hashes = {name: manifest["files"][name] for name in HASHED}
+        schema = manifest["schema"]
+    except (ValueError, KeyError, TypeError):
+        passes("manifest", False, "", "is not a readable bundle manifest")
+        return checks, None
+    if not passes("manifest", schema == SCHEMA, f"schema {SCHEMA}", f"schema is not {SCHEMA}"):
+        return checks, None
+    wrong = [name for name in HASHED if hashlib.sha256(contents[name]).hexdigest() != hashes[name]]
+    if not passes("hashes", not wrong, "all files unchanged", f"changed since publication: {', '.join(wrong)}"):
+        return checks, None
+    features = json.loads(contents[FEATURES])
+    catalogue = catalogue_from_json(features["catalogue"])
+    if not passes(
+        "contract",
+        catalogue.digest == features["digest"] == manifest["features_digest"],
+        f"{len(catalogue.features)} features",
+        "the feature contract does not match its digest",
+    ):
+        return checks, None
+    golden = manifest["golden"]
+    answer = _probe(contents[MODEL].decode(), golden["values"])
+    if not passes("parse", answer is not None, "read in a child process", "a child process could not read the model"):
+        return checks, None
+    if not passes(
+        "golden rows", answer == golden["margins"], f"{len(golden['margins'])} rows bit-equal", "scores differ"
+    ):
+        return checks, None
+    fitted = json.loads(contents[CALIBRATION])
+    bundle = Bundle(
+        catalogue=catalogue,
+        model=BoostedModel.from_text(
+            contents[MODEL].decode(), catalogue.names, np.array(features["had_unknown"], np.bool_)
+        ),
+        calibration=Calibration(fitted["slope"], fitted["intercept"], fitted["n"], fitted["positives"]),
+        bands=Bands(**fitted["bands"]),
+        base_rate=float(fitted["base_rate"]),
+        importance=np.array(features["importance"], np.float64),
+        manifest=manifest,
+        sha256=hashlib.sha256(contents[MANIFEST]).hexdigest(),
+    )
+    probabilities = bundle.calibration.probability(np.array(golden["margins"])).tolist()
+    if not passes("calibration", probabilities == golden["probabilities"], "bit-equal", "probabilities differ"):
+        return checks, None
+    return checks, bundle
+
+
+def _probe(model_text: str, values: list[list[float | None]]) -> list[float] | None:
+    """Margins of the golden rows from a child process, or None if it failed, died or took too long."""
+    question = json.dumps({"model": model_text, "values": values})
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "models.probe"],
+            input=question.encode(),
+            capture_output=True,
+            timeout=PROBE_SECONDS,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent), "OMP_NUM_THREADS": "1"},
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    if done.returncode != 0:
+        return None
+    answer: list[float] = json.loads(done.stdout)
+    return answer
+
+
+def _signature(content: bytes, key: bytes) -> str:
+    return hmac.new(key, content, hashlib.sha256).hexdigest()
+
+
+def _json_bytes(value: Any) -> bytes:
+    # allow_nan=False: a NaN in a manifest would be read as a number by some and refused by others.
+    return (json.dumps(value, ensure_ascii=False, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()

@@ -1,0 +1,233 @@
+"""Households of a call as the tables that `features` reads: times read, contradictions refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import pandas as pd
+
+from features.catalogue import Catalogue
+from features.intake import event_problems
+from features.window import NEVER, Micros, as_of_moment, day, parsed
+from serving.errors import FieldError, Invalid
+from serving.messages import Event, Household, Member
+from serving.settings import Settings
+
+MICROS = 1_000_000
+UNREADABLE = "is not a date or time that exists"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a model was made for: its events, its money, its calendar, its regions."""
+
+    catalogue: Catalogue
+    currency: str
+    time_zone: str
+    regions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Households ready to be assessed.
+
+    `as_of` has one moment a household; the tables have the columns of `features.event`. Persons are named within their
+    household, so that two households of one call may both have a `p1`.
+    """
+
+    household_ids: tuple[str, ...]
+    as_of: tuple[Micros, ...]
+    events: pd.DataFrame
+    members: pd.DataFrame
+    households: pd.DataFrame
+
+    def of(self, chosen: Sequence[int]) -> Cases:
+        """A part of the households."""
+        ids = tuple(self.household_ids[i] for i in chosen)
+        tables = (table[table["household_id"].isin(ids)] for table in (self.events, self.members, self.households))
+        return Cases(ids, tuple(self.as_of[i] for i in chosen), *tables)
+
+
+def read_cases(households: Sequence[Household], frame: Frame, settings: Settings, now: Micros) -> Cases:
+    """Check households against each other, the clock and the catalogue. Raises `Invalid` with every problem found.
+
+    `now` is the server's clock. A row may be known after its household's `as_of` (it is then not seen), but not after
+    `now`; so an old `as_of` can be asked again with everything that has come in since.
+    """
+    reader = _Reader(frame, settings, now)
+    reader.refuse_repeats("household_id", [h.household_id for h in households], ("households",))
+    for i, household in enumerate(households):
+        reader.read(i, household)
+    reader.check_events(households)
+    if reader.errors:
+        # By place, so that the caller finds the first one first; sorting on text keeps numbers and names apart.
+        raise Invalid.because(sorted(reader.errors, key=lambda e: [(isinstance(p, str), p) for p in e.path]))
+    return Cases(
+        household_ids=tuple(h.household_id for h in households),
+        as_of=tuple(reader.as_of),
+        events=_events_table(reader.events),
+        members=_members_table(reader.members),
+        households=pd.DataFrame(
+            [(h.household_id, h.region, h.residence, h.township) for h in households],
+            columns=["household_id", "region", "residence", "township"],
+            dtype=object,
+        ),
+    )
+
+
+@dataclass
+class _Reader:
+    frame: Frame
+    settings: Settings
+    now: Micros
+    errors: list[FieldError] = field(default_factory=list)
+    as_of: list[Micros] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    members: list[dict[str, Any]] = field(default_factory=list)
+    latest: list[Micros] = field(default_factory=list)
+
+    def refuse_repeats(self, name: str, values: Sequence[str], path: tuple[str | int, ...]) -> None:
+        seen: set[str] = set()
+        for i, value in enumerate(values):
+            if value in seen:
+                self.errors.append(FieldError((*path, i, name), "is given twice in this call"))
+            seen.add(value)
+
+    def read(self, i: int, household: Household) -> None:
+        at: tuple[str | int, ...] = ("households", i)
+        if household.region not in self.frame.regions:
+            known = ", ".join(self.frame.regions)
+            self.errors.append(FieldError((*at, "region"), f"is no region of this model; known are {known}"))
+        as_of = self._moment(household.as_of, (*at, "as_of"), as_of_moment)
+        if as_of != NEVER and as_of > self.now + self.settings.as_of_ahead_s * MICROS:
+            hours = self.settings.as_of_ahead_s / 3600
+            self.errors.append(FieldError((*at, "as_of"), f"lies more than {hours:g} hours in the future"))
+        newest = self.now + self.settings.clock_skew_s * MICROS
+        self.as_of.append(as_of)
+        self.latest.append(newest if as_of == NEVER else max(newest, as_of))
+        for k, member in enumerate(household.members):
+            self._read_member(household.household_id, i, member, (*at, "members", k))
+        self._refuse_double_membership(i, household, (*at, "members"))
+        for k, event in enumerate(household.events):
+            self._read_event(household.household_id, i, event, (*at, "events", k))
+
+    def _read_member(self, household_id: str, i: int, member: Member, at: tuple[str | int, ...]) -> None:
+        joined = self._moment(member.joined_at, (*at, "joined_at"))
+        left = NEVER if member.left_at is None else self._moment(member.left_at, (*at, "left_at"))
+        known = joined if member.known_at is None else self._moment(member.known_at, (*at, "known_at"))
+        if NEVER not in (joined, left) and left < joined:
+            self.errors.append(FieldError((*at, "left_at"), "is before joined_at"))
+        if known != NEVER and known > self.latest[-1]:
+            name = "joined_at" if member.known_at is None else "known_at"
+            self.errors.append(FieldError((*at, name), "lies in the future"))
+        born = None
+        if member.birth_date is not None:
+            try:
+                born = date.fromisoformat(member.birth_date)
+            except ValueError:
+                self.errors.append(FieldError((*at, "birth_date"), UNREADABLE))
+            # Compared as days, because a child joins on the day of its birth, at an hour nobody writes down.
+            if born and known != NEVER and born.isoformat() > day(known, self.frame.time_zone):
+                self.errors.append(FieldError((*at, "birth_date"), "is later than known_at"))
+        self.members.append(
+            {
+                "household_id": household_id,
+                "person_id": _within(i, member.person_id),
+                "birth_date": born,
+                "sex": member.sex,
+                "role": member.role,
+                "joined_at": joined,
+                "left_at": None if left == NEVER else left,
+                "known_at": known,
+            }
+        )
+
+    def _refuse_double_membership(self, i: int, household: Household, at: tuple[str | int, ...]) -> None:
+        """Someone may leave and come back, but not be there twice at a time."""
+        rows = self.members[len(self.members) - len(household.members) :]
+        until: dict[str, Micros] = {}
+        for k in sorted(range(len(rows)), key=lambda k: rows[k]["joined_at"]):
+            person = rows[k]["person_id"]
+            if person in until and rows[k]["joined_at"] < until[person]:
+                self.errors.append(FieldError((*at, k, "person_id"), "is listed twice for the same time"))
+            until[person] = NEVER if rows[k]["left_at"] is None else rows[k]["left_at"]
+
+    def _read_event(self, household_id: str, i: int, event: Event, at: tuple[str | int, ...]) -> None:
+        occurred = self._moment(event.occurred_at, (*at, "occurred_at"))
+        known = occurred if event.known_at is None else self._moment(event.known_at, (*at, "known_at"))
+        # A report dated only by its day came at some hour of that day, which is not before the event.
+        if event.known_at is not None and len(event.known_at) == 10 and NEVER not in (occurred, known):
+            is_same_day = day(occurred, self.frame.time_zone) == event.known_at
+            known = max(known, occurred) if is_same_day else known
+        self.events.append(
+            {
+                "at": at,
+                "latest": self.latest[-1],
+                "event_id": event.event_id,
+                "household_id": household_id,
+                "person_id": None if event.person_id is None else _within(i, event.person_id),
+                "code": event.code,
+                "occurred_at": occurred,
+                "known_at": known,
+                "value": event.value,
+                "unit": event.unit,
+                "text": event.text,
+                "source": event.source,
+                "status": event.status,
+                "supersedes": event.supersedes,
+            }
+        )
+
+    def check_events(self, households: Sequence[Household]) -> None:
+        """The checks of `features.intake`, once for all households that share a latest moment."""
+        already = {error.path for error in self.errors}
+        for latest in sorted(set(self.latest)):
+            rows = [row for row in self.events if row["latest"] == latest]
+            if not rows:
+                continue
+            names = [name for name in rows[0] if name not in ("at", "latest")]
+            columns = {name: [row[name] for row in rows] for name in names}
+            found = event_problems(columns, self.frame.catalogue, currency=self.frame.currency, latest=latest)
+            for problem in found:
+                path = (*rows[problem.row]["at"], problem.field)
+                defaulted = problem.field == "known_at" and self._takes_known_from_occurred(households, path)
+                if path not in already and not defaulted:
+                    self.errors.append(FieldError(path, problem.reason))
+
+    def _takes_known_from_occurred(self, households: Sequence[Household], path: tuple[str | int, ...]) -> bool:
+        """Whether what is said about a `known_at` that was not given is said about `occurred_at` already."""
+        _, i, _, k, _ = path
+        return households[int(i)].events[int(k)].known_at is None
+
+    def _moment(
+        self, text: str, path: tuple[str | int, ...], read: Callable[[str, str], Micros] = parsed
+    ) -> Micros:
+        try:
+            return read(text, self.frame.time_zone)
+        except (ValueError, OverflowError):
+            self.errors.append(FieldError(path, UNREADABLE))
+            return NEVER
+
+
+def _within(household: int, person_id: str) -> str:
+    return f"{household}/{person_id}"
+
+
+def _events_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    names = ["event_id", "household_id", "person_id", "code", "unit", "text", "source", "status", "supersedes"]
+    table = {name: pd.Series([row[name] for row in rows], dtype=object) for name in names}
+    table["value"] = pd.Series([row["value"] for row in rows], dtype="float64")
+    return pd.DataFrame({**table, **{name: _moments(rows, name) for name in ("occurred_at", "known_at")}})
+
+
+def _members_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    names = ["household_id", "person_id", "birth_date", "sex", "role"]
+    table = {name: pd.Series([row[name] for row in rows], dtype=object) for name in names}
+    return pd.DataFrame({**table, **{name: _moments(rows, name) for name in ("joined_at", "left_at", "known_at")}})
+
+
+def _moments(rows: list[dict[str, Any]], name: str) -> pd.Series:
+    return pd.to_datetime(pd.Series([row[name] for row in rows], dtype="Int64"), unit="us", utc=True)

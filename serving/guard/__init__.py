@@ -1,0 +1,25 @@
+"""What stands in front of the service: who may call, how large and how slow a call may be, and how it is refused.
+
+BentoML has no limit on bodies, no authentication and error bodies of its own, and its metrics and tracing see every
+path that anybody asks for. So the guard is the outermost layer, and what it refuses never reaches BentoML.
+"""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp
+
+from serving.guard.access import Access
+from serving.guard.body import Body
+from serving.guard.deadline import Deadline
+from serving.guard.problems import Problems
+from serving.settings import Settings
+from serving.tokens import Tokens
+
+__all__ = ["guarded"]
+
+
+def guarded(app: ASGIApp, tokens: Tokens, settings: Settings) -> ASGIApp:
+    """The application behind the whole guard."""
+    timed = Deadline(app, call_s=settings.call_s)
+    bounded = Body(timed, max_bytes=settings.max_body_bytes, read_s=settings.body_read_s)
+    return Problems(Access(bounded, tokens))

@@ -1,0 +1,231 @@
+"""What goes in and what comes out: the JSON of `POST /score`, typed and strict.
+
+Strict means: no field that is not declared, no number written as text, no `NaN`, no guess. Times are checked for
+their form here and read in the model's time zone by `serving.cases`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
+
+MAX_MEMBERS = 200
+_DAY = r"(19|20|21)\d{2}-\d{2}-\d{2}"
+_TIME = r"[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})?"
+
+# Names that a person reads back: no control characters, and none that turn the writing direction around.
+Id = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\p{Cc}\p{Cf}]+$")]
+Day = Annotated[str, Field(pattern=rf"^{_DAY}$", max_length=10, json_schema_extra={"format": "date"})]
+Moment = Annotated[str, Field(pattern=rf"^{_DAY}({_TIME})?$", max_length=40)]
+
+
+class Strict(BaseModel):
+    """What every incoming message keeps to."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, allow_inf_nan=False, regex_engine="rust-regex"
+    )
+
+
+class Member(Strict):
+    """Someone who lives or lived in the household. `known_at` is `joined_at` unless it was learned later."""
+
+    person_id: Id
+    birth_date: Day | None = None
+    sex: Literal["F", "M"] | None = None
+    role: Literal["head", "spouse", "child", "parent", "other"]
+    joined_at: Moment
+    left_at: Moment | None = None
+    known_at: Moment | None = None
+
+
+class Event(Strict):
+    """Something a department has on record. `known_at` is when the platform could know it: `occurred_at` if not given.
+
+    A correction or retraction is a further event with a later `known_at` that names the `event_id` it `supersedes`.
+    """
+
+    event_id: Id
+    person_id: Id | None = None
+    code: Annotated[str, Field(min_length=1, max_length=60)]
+    occurred_at: Moment
+    known_at: Moment | None = None
+    value: float | None = None
+    unit: Annotated[str, Field(max_length=20)] | None = None
+    text: Annotated[str, Field(max_length=2000)] | None = None
+    source: Annotated[str, Field(min_length=1, max_length=100)]
+    status: Literal["original", "corrected", "retracted"] = "original"
+    supersedes: Id | None = None
+
+
+class Household(Strict):
+    """One household at one moment. An `as_of` given as a date means the end of that day."""
+
+    household_id: Id
+    as_of: Moment
+    region: Annotated[str, Field(min_length=1, max_length=100)]
+    residence: Literal["rural", "town", "city"]
+    township: Annotated[str, Field(max_length=200)] | None = None
+    members: Annotated[list[Member], Field(max_length=MAX_MEMBERS)]
+    events: list[Event]
+
+
+class Batch(Strict):
+    """The households of one call."""
+
+    households: Annotated[list[Household], Field(min_length=1)]
+
+
+class Answer(BaseModel):
+    """What every outgoing message keeps to: nothing that is not declared."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Text(TypedDict, total=False):
+    """The same words in Chinese and English, or in the language asked for."""
+
+    zh: str
+    en: str
+
+
+class CitedEvent(Answer):
+    """An event that a fact rests on, with both of its dates."""
+
+    event_id: str
+    code: str
+    occurred_at: str
+    known_at: str
+    source: str
+
+
+class Fact(Answer):
+    """One checkable sentence. `n_events` counts all events behind it; at most three are cited."""
+
+    feature: str
+    text: Text
+    events: list[CitedEvent]
+    n_events: int
+    question: Text | None
+
+
+class Reason(Answer):
+    """One domain that goes together with a higher or a lower score."""
+
+    group: str
+    group_text: Text
+    direction: Literal["raises", "lowers"]
+    strength: Literal["strong", "medium", "slight"]
+    facts: list[Fact]
+
+
+class Contributions(Answer):
+    """Log-odds by domain; `base` and `groups` add up to the calibrated log-odds of `probability`."""
+
+    base: float
+    groups: dict[str, float]
+
+
+class Trigger(Answer):
+    """An indicator of the familiar trigger list."""
+
+    id: str
+    state: Literal["true", "false", "not_evaluable"]
+    tier: str | None
+    text: Text
+    evidence: list[CitedEvent]
+
+
+class DataGap(Answer):
+    """A domain of which nothing (`missing`) or not everything (`incomplete`) is known."""
+
+    group: str
+    kind: Literal["missing", "incomplete"]
+    share_unknown: float
+    weight_in_model: float
+    text: Text
+
+
+class SourceState(Answer):
+    """The newest report of one source about this household."""
+
+    source: str
+    latest_known_at: str
+    age_months: float
+    fresh: bool
+
+
+class DataQuality(Answer):
+    """How much of what the model uses is known, and how many visible events carry a code it does not know."""
+
+    coverage: float | None
+    n_events_24m: int | None
+    sources: list[SourceState]
+    unknown_codes: int
+
+
+class PovertyType(Answer):
+    """What kind of hardship it looks like."""
+
+    code: str
+    weight: float
+
+
+class PolicyCandidate(Answer):
+    """A policy worth checking; never an entitlement."""
+
+    item: str
+    status: Literal["likely", "conditional", "to_verify", "already_receiving", "not_available_here"]
+    depends_on: list[str]
+    missing: list[str]
+
+
+class ModelName(Answer):
+    """Which model spoke."""
+
+    name: str
+    version: str
+    bundle_sha256: str
+
+
+class Assessment(Answer):
+    """What is said about one household. `decision` is always null: people decide."""
+
+    schema_: Annotated[Literal["assessment.v1"], Field(alias="schema")]
+    assessment_id: str
+    household_id: str
+    as_of: str
+    valid_until: str
+    horizon_months: int
+    label: dict[str, Any]
+    status: Literal["scored", "scored_low_confidence", "abstained", "rules_only", "error"]
+    probability: float | None
+    interval: tuple[float, float] | None
+    per_100: float | None
+    base_rate_per_100: float
+    tier: Literal["red", "orange", "yellow", "green", "grey"]
+    tier_basis: list[str]
+    points: float | None
+    poverty_types: list[PovertyType]
+    dimensions: dict[str, float | None]
+    reasons: list[Reason]
+    contributions: Contributions | None
+    triggers: list[Trigger]
+    data_gaps: list[DataGap]
+    data_quality: DataQuality
+    questions: Annotated[list[Text], Field(max_length=8)]
+    policy_candidates: list[PolicyCandidate]
+    limits: list[Text]
+    model: ModelName
+    decision: None
+    decision_authority: Literal["human"]
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+
+class Results(Answer):
+    """One assessment for every household, in the order asked."""
+
+    results: list[Assessment]

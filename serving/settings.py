@@ -1,0 +1,84 @@
+"""Every limit of the service, named with its unit; each can be set from the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+
+PREFIX = "POVRISK_"
+BUNDLE = "POVRISK_BUNDLE"
+BUNDLE_KEY = "POVRISK_BUNDLE_KEY"
+
+
+class SettingRefused(ValueError):
+    """An environment variable that cannot be used; the message names it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Limits of one call and of one process.
+
+    `max_body_bytes`, `max_households` and `max_events` bound a call; `body_read_s` is how long its body may take to
+    arrive, `call_s` how long the answer may take. `as_of_ahead_s` is how far after now a moment of judgement may lie
+    (one day: "the end of today" in any time zone), `clock_skew_s` how far a sender's clock may be ahead of ours.
+    `workers` are processes, `threads` are calls computed side by side in each.
+    """
+
+    max_body_bytes: int = 4 * 1024 * 1024
+    max_households: int = 500
+    max_events: int = 20_000
+    body_read_s: float = 3.0
+    call_s: float = 10.0
+    as_of_ahead_s: int = 86_400
+    clock_skew_s: int = 300
+    workers: int = 1
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            if getattr(self, each.name) <= 0:
+                raise SettingRefused(f"{PREFIX}{each.name.upper()} must be above 0")
+
+
+def settings_from(environment: Mapping[str, str]) -> Settings:
+    """The settings, with `POVRISK_MAX_HOUSEHOLDS` and the like in place of the defaults.
+
+    >>> settings_from({"POVRISK_MAX_HOUSEHOLDS": "20", "POVRISK_CALL_S": "2.5"}).max_households
+    20
+    >>> settings_from({"POVRISK_WORKERS": "many"})
+    Traceback (most recent call last):
+    ...
+    serving.settings.SettingRefused: POVRISK_WORKERS must be a number
+    """
+    given: dict[str, int | float] = {}
+    for each in fields(Settings):
+        variable = PREFIX + each.name.upper()
+        if variable in environment:
+            given[each.name] = _number(variable, environment[variable], type(each.default))
+    return Settings(**given)  # type: ignore[arg-type]
+
+
+@cache
+def current() -> Settings:
+    """The settings of this process, read once."""
+    return settings_from(os.environ)
+
+
+def bundle_key(environment: Mapping[str, str]) -> bytes | None:
+    """The key that bundles are signed with, if one is set (`POVRISK_BUNDLE_KEY`, hexadecimal)."""
+    written = environment.get(BUNDLE_KEY, "").strip()
+    if not written:
+        return None
+    try:
+        return bytes.fromhex(written)
+    except ValueError:
+        raise SettingRefused(f"{BUNDLE_KEY} must be hexadecimal") from None
+
+
+def _number(variable: str, written: str, kind: type) -> int | float:
+    try:
+        return int(written) if kind is int else float(written)
+    except ValueError:
+        raise SettingRefused(f"{variable} must be a number") from None

@@ -1,0 +1,195 @@
+"""What is settled about each household from the start: place, land, income to expect, conditions on record, visibility.
+
+`Standing` holds households, `Working` their people's work. From both and from the people's plans, `composition`
+counts who lives together in every month, which is what vulnerability and exposure are made of.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.county.assumptions import Assumptions
+from training.county.chance import drawn, lognormal, monthly
+from training.county.grid import FAR, Bools, Floats, Grid, Ints
+from training.county.people import CHILD, HEAD, OTHER, SPOUSE, WOMAN, People, age_band
+
+WELL_SEEN, THINLY_SEEN, SILENT = range(3)
+VISIBILITY = ("full", "thin", "none")
+WORKING_AGE = (18.0, 60.0)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the households of a block live. `ends` is the month in which a household leaves the county, else `FAR`."""
+
+    residence: Ints
+    township: Ints
+    minority: Bools
+    migrant: Bools
+    farm: Floats
+    ends: Ints
+
+
+@dataclass(frozen=True)
+class Working:
+    """People's work: whether they earn, whether records show it, monthly wage and pension at 2019 prices."""
+
+    earns: Bools
+    is_formal: Bools
+    wage: Floats
+    pension: Floats
+    disabled: Bools
+    chronic: Bools
+
+
+@dataclass(frozen=True)
+class Composition:
+    """Counts a household and month, households x months; `income` is expected monthly income per head at 2019 prices."""
+
+    members: Floats
+    children: Floats
+    elders: Floats
+    adults: Floats
+    earners: Floats
+    low_schooling: Floats
+    disabled: Floats
+    chronic: Floats
+    income: Floats
+    by_band: Floats
+    couples: Floats
+    teenagers: Floats
+    pensioners: Floats
+    earner_risk: Floats
+    mortality: Floats
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Attributes that stay: hardship history, savings, how well departments see the household, unobserved frailty."""
+
+    formerly_poor: Bools
+    low_buffer: Bools
+    visibility: Ints
+    frailty: Floats
+
+
+def settle(assumptions: Assumptions, grid: Grid, n: int, rng: np.random.Generator) -> Places:
+    """Draw where n households live and which of them move away one day."""
+    residence = drawn(rng, assumptions.residence_shares, n)
+    count = np.array(assumptions.townships)
+    offset = np.concatenate([[0], np.cumsum(count)[:-1]])
+    township = offset[residence] + np.floor(rng.random(n) * count[residence]).astype(np.int64)
+    farms = rng.random(n) < np.array(assumptions.farm_shares)[residence]
+    # Some townships are home to a minority, most to few of them.
+    is_minority_town = township % 5 == 2
+    minority = rng.random(n) < assumptions.minority_share * np.where(is_minority_town, 3.4, 0.4)
+    moves = rng.random(n) < monthly(assumptions.moves_away_yearly) * grid.reach
+    ends = np.where(moves, rng.integers(0, grid.reach, n), FAR)
+    migrant = rng.random(n) < np.array(assumptions.migrant_shares)[residence]
+    return Places(
+        residence, township, minority, migrant, np.where(farms, lognormal(rng, assumptions.farm_income, n), 0.0), ends
+    )
+
+
+def employ(assumptions: Assumptions, people: People, places: Places, rng: np.random.Generator) -> Working:
+    """Draw everyone's work and the conditions on record at the start.
+
+    Minority people's work reaches the wage records less often: a known difference in what is seen, not in risk.
+    """
+    n, residence = len(people), places.residence[people.household]
+    band = age_band(-people.born / 12.0)
+    earns = rng.random(n) < np.array(assumptions.works_shares)[people.schooling]
+    formal = np.array(assumptions.formal_shares)[people.schooling] + assumptions.formal_urban_bonus * (residence > 0)
+    is_formal = rng.random(n) < formal * np.where(places.minority[people.household], 0.75, 1.0)
+    wage = np.array(assumptions.wages)[people.schooling] * np.array(assumptions.wage_by_residence)[residence]
+    wage = wage * np.exp(assumptions.wage_spread * rng.standard_normal(n))
+    has_residents = rng.random(n) < assumptions.residents_pension_share
+    employees = earns & is_formal & (people.schooling > 0)
+    pension = np.where(employees, assumptions.employees_pension_share * wage, assumptions.residents_pension * has_residents)
+    on_grid = people.joins < 0
+    disabled = on_grid & (rng.random(n) < np.array(assumptions.disabled_by_age)[band])
+    chronic = on_grid & (rng.random(n) < np.array(assumptions.chronic_by_age_at_start)[band])
+    return Working(earns & ~disabled, is_formal, wage, pension, disabled, chronic)
+
+
+def composition(assumptions: Assumptions, grid: Grid, people: People, working: Working, places: Places) -> Composition:
+    """Count the planned members of every household in every month."""
+    n, reach = len(places.residence), grid.reach
+    home, age = people.homes(reach), people.ages(reach)
+    present = home >= 0
+    cell = np.where(present, home * reach + np.arange(reach), 0)
+
+    def counted(weight: Floats | Bools) -> Floats:
+        return np.bincount(cell[present], weight[present].astype(np.float64), n * reach).reshape(n, reach)
+
+    def each(of_person: Floats | Bools) -> Floats:
+        return np.broadcast_to(np.asarray(of_person, np.float64)[:, np.newaxis], home.shape)
+
+    is_working_age = (age >= WORKING_AGE[0]) & (age < WORKING_AGE[1])
+    earning = is_working_age & working.earns[:, np.newaxis]
+    members = np.maximum(counted(each(np.ones(len(people)))), 1e-9)
+    retired = age >= WORKING_AGE[1]
+    earned = counted(earning * each(working.wage)) + counted(retired * each(working.pension))
+    bands = age_band(age)
+    partner = (people.role == SPOUSE) | (people.next_home >= 0)
+    married_in = (people.role == OTHER) & (people.sex == WOMAN) & (people.born < 0)
+    return Composition(
+        members=members,
+        children=counted(age < 16),
+        elders=counted(age >= 65),
+        adults=counted(age >= WORKING_AGE[0]),
+        earners=counted(earning),
+        low_schooling=counted(earning * each(people.schooling == 0)),
+        disabled=counted(each(working.disabled)),
+        chronic=counted(each(working.chronic)),
+        income=(earned + places.farm[:, np.newaxis] / 12.0) / members,
+        by_band=np.stack([counted(bands == band) for band in range(5)]),
+        couples=np.minimum(counted(each(partner | married_in) * (age < 70)), 1.0),
+        teenagers=counted((age >= 12) & (age < 17) & np.isin(people.role, (CHILD, OTHER))[:, np.newaxis]),
+        pensioners=counted(retired & (working.pension > 0)[:, np.newaxis]),
+        earner_risk=counted(earning * each(np.array(assumptions.job_loss_by_schooling)[people.schooling])),
+        mortality=counted(mortality(assumptions, age)),
+    )
+
+
+def mortality(assumptions: Assumptions, age: Floats) -> Floats:
+    """Yearly mortality at an age."""
+    risen = assumptions.mortality_at_60 * np.exp(assumptions.mortality_growth * (np.minimum(age, 95.0) - 60.0))
+    return np.asarray(np.maximum(risen, assumptions.mortality_floor))
+
+
+def stand(
+    assumptions: Assumptions, composed: Composition, places: Places, people: People, rng: np.random.Generator
+) -> Standing:
+    """Draw hardship history, savings, visibility and frailty; the poorer and rural are more often formerly poor."""
+    n = len(places.residence)
+    gap = log_income(assumptions, composed)[:, 0]
+    pull = np.exp(-0.9 * gap + 0.8 * (places.residence == 0) + 0.5 * (composed.disabled[:, 0] > 0))
+    head_age = np.zeros(n)
+    heads = people.role == HEAD
+    head_age[people.household[heads]] = -people.born[heads] / 12.0
+    hidden = np.exp(0.4 * places.minority + 0.5 * places.migrant + 0.5 * (head_age >= 65))
+    draw = rng.random(n)
+    silent_below = assumptions.silent_share * hidden / hidden.mean()
+    thin_below = silent_below + assumptions.thin_share * hidden / hidden.mean()
+    visibility = np.select([draw < silent_below, draw < thin_below], [SILENT, THINLY_SEEN], WELL_SEEN)
+    share = np.clip(assumptions.formerly_poor_share * pull / pull.mean(), 0.0, 0.8)
+    # Whoever was registered as poor has been met by the administration, so is not silent.
+    formerly = (rng.random(n) < share) & (visibility != SILENT)
+    low = rng.random(n) < 1.0 / (1.0 + np.exp(1.0 + 1.6 * gap))
+    return Standing(formerly, low, visibility.astype(np.int64), assumptions.frailty_spread * rng.standard_normal(n))
+
+
+def log_income(assumptions: Assumptions, composed: Composition) -> Floats:
+    """Expected income per head against the reference, on the log scale, held between -1.6 and 1.6."""
+    ratio = np.maximum(composed.income, 1.0) / assumptions.reference_income
+    return np.clip(np.log(ratio), -1.6, 1.6)
+
+
+def elders_only(composed: Composition) -> Bools:
+    """Households of people over 65 alone."""
+    return np.asarray((composed.elders > 0) & (composed.elders >= composed.members - 0.5))
+
+
