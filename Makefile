@@ -30,10 +30,10 @@ $(STAMP): constraints.txt pyproject.toml
 	@touch $(STAMP)
 
 demo: $(STAMP)
-	$(BIN)/python -m training.demo
+	$(BIN)/python -m serving.demo
 
 serve: $(STAMP)
-	@test -f demo/bundle/manifest.json || $(BIN)/python -m training.demo
+	@test -f demo/bundle/manifest.json || $(BIN)/python -m serving.demo
 	$(BIN)/povrisk serve demo/bundle --demo
 
 lint: $(STAMP)

@@ -46,3 +46,7 @@ def main() -> None:
 
     Every score is calibrated, explained, and decides nothing: a person does.
     """
+
+
+if __name__ == "__main__":
+    main()

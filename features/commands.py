@@ -48,7 +48,9 @@ def check(folder: Path, as_json: bool) -> None:
         pq.write_table(pa.Table.from_pandas(rejects, preserve_index=False), place)
     else:
         place.unlink(missing_ok=True)
-    refused = {str(name): int(n) for name, n in rejects.drop_duplicates(["table", "row"])["table"].value_counts().items()}
+    refused = {
+        str(name): int(n) for name, n in rejects.drop_duplicates(["table", "row"])["table"].value_counts().items()
+    }
     if as_json:
         found = {
             "rows": report.rows,
@@ -105,7 +107,15 @@ def catalog(what: str, name: str, as_json: bool) -> None:
 
 
 def _events_table(chosen: Catalogue) -> Table:
-    table = Table(Column("code", no_wrap=True), "中文", "English", "unit", "source", "lag d", title=f"{len(chosen.kinds)} event kinds")
+    table = Table(
+        Column("code", no_wrap=True),
+        "中文",
+        "English",
+        "unit",
+        "source",
+        "lag d",
+        title=f"{len(chosen.kinds)} event kinds",
+    )
     for kind in chosen.kinds:
         lag = f"{kind.lag_days[0]}/{kind.lag_days[1]}"
         table.add_row(kind.code, kind.name.zh, kind.name.en, kind.unit.value, kind.department.source, lag)
@@ -113,7 +123,14 @@ def _events_table(chosen: Catalogue) -> Table:
 
 
 def _features_table(chosen: Catalogue) -> Table:
-    table = Table(Column("name", no_wrap=True), "中文", "English", "group", "when absent", title=f"{len(chosen.features)} features")
+    table = Table(
+        Column("name", no_wrap=True),
+        "中文",
+        "English",
+        "group",
+        "when absent",
+        title=f"{len(chosen.features)} features",
+    )
     for feature in chosen.features:
         table.add_row(
             feature.name, feature.meaning.zh, feature.meaning.en, feature.group.value, feature.when_absent.value
@@ -142,7 +159,7 @@ def vectors(folder: Path, as_ofs: tuple[str, ...], out: Path, as_json: bool) -> 
     rows, unknown = 0, 0.0
     writer: pq.ParquetWriter | None = None
     try:
-        for as_of in steps(moments, "Vectors", hidden=as_json):
+        for as_of in steps(moments, "Vectors"):
             part = matrix(history, as_of)
             columns = {name: pa.array(part.values[:, i], from_pandas=True) for i, name in enumerate(part.names)}
             table = pa.table(

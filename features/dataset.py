@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.event import TABLES
+from features.window import as_of_moment
 
 META_FILE = "dataset.json"
 REQUIRED = ("events", "members", "households")
@@ -75,9 +76,15 @@ provenance, regions, sources, time_zone
         if unknown:
             raise DatasetRefused(f"{META_FILE} has unknown fields: {', '.join(unknown)}")
         fields = dict(written)
-        fields["moments"] = Moments(**written["moments"])
-        fields["regions"] = tuple(written["regions"])
-        fields["sources"] = {name: (int(lag[0]), int(lag[1])) for name, lag in written["sources"].items()}
+        try:
+            fields["moments"] = Moments(**written["moments"])
+            fields["regions"] = tuple(written["regions"])
+            fields["sources"] = {name: (int(lag[0]), int(lag[1])) for name, lag in written["sources"].items()}
+            as_of_moment(written["data_until"], written["time_zone"])
+        except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
+            raise DatasetRefused(
+                f"{META_FILE} has data_until, moments, regions, sources or time_zone in a form that cannot be read"
+            ) from error
         return DatasetMeta(**fields)
 
 
@@ -102,6 +109,8 @@ def read_meta(folder: Path) -> DatasetMeta:
         written = json.loads(path.read_text("utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DatasetRefused(f"{META_FILE} is not valid JSON") from error
+    if not isinstance(written, dict):
+        raise DatasetRefused(f"{META_FILE} is not a JSON object")
     return DatasetMeta.from_json(written)
 
 
@@ -182,13 +191,18 @@ class DatasetWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for writer in self._writers.values():
-            writer.close()
-        if error is not None or not set(REQUIRED) <= set(self._writers):
-            shutil.rmtree(self._unfinished, ignore_errors=True)
+        try:
+            for writer in self._writers.values():
+                writer.close()
             if error is None:
-                raise DatasetRefused("a dataset needs events, members and households")
-            return
+                self._place()
+        finally:
+            # It has got its name by now, or nothing of it may stay.
+            shutil.rmtree(self._unfinished, ignore_errors=True)
+
+    def _place(self) -> None:
+        if not set(REQUIRED) <= set(self._writers):
+            raise DatasetRefused("a dataset needs events, members and households")
         meta = dataclasses.replace(self._meta, digest=folder_digest(self._unfinished))
         (self._unfinished / META_FILE).write_text(
             json.dumps(meta.as_json(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8"

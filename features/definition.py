@@ -46,11 +46,13 @@ class Absent(Enum):
     """What it means that no event is on record.
 
     `UNKNOWN`: nothing can be said. `KNOWN_NONE`: it did not happen, provided that the household is seen by the
-    source (see `Feature.linked_by`); otherwise unknown.
+    source (see `Feature.linked_by`); otherwise unknown. `NOT_APPLICABLE`: under the same proviso the number does not
+    exist, as the grade of a certificate nobody holds; it is empty, but nothing is missing from the record.
     """
 
     UNKNOWN = "unknown"
     KNOWN_NONE = "known_none"
+    NOT_APPLICABLE = "not_applicable"
 
 
 class Measure(Enum):
@@ -140,7 +142,9 @@ class EventKind:
     event to report, median and 95th percentile. `sensitivity` holds H health, F financial, I identity or benefit
     status, J judicial, M minor, L location. `is_entry` marks an entry into a supported or monitored status: the
     outcome that the model foresees. `is_scheduled` events may be known before they happen. `is_authorised` events
-    exist only with the household's signed authorisation, so their absence says nothing.
+    exist only with the household's signed authorisation, so their absence says nothing and their presence proves no
+    other source. An event that does not `follow` its person (a death, a departure) stays with the household it was
+    filed for.
     """
 
     code: str
@@ -155,6 +159,7 @@ class EventKind:
     is_entry: bool = False
     is_scheduled: bool = False
     is_authorised: bool = False
+    follows: bool = True
 
     def __post_init__(self) -> None:
         if not is_code(self.code) or not self.code.startswith(self.department.category + "//"):
@@ -197,7 +202,7 @@ class Feature:
         problems = {
             "needs codes": self.measure.is_of_events and not self.codes,
             "needs exactly two features in `of`": self.measure.is_derived and len(self.of) != 2,
-            "needs `linked_by`": self.when_absent is Absent.KNOWN_NONE and not self.linked_by,
+            "needs `linked_by`": self.when_absent is not Absent.UNKNOWN and not self.linked_by,
             "needs `ages`": self.measure is Measure.MEMBERS_AGED and self.ages is None,
             "needs `residence`": self.measure is Measure.RESIDENCE and self.residence is None,
             "needs a window for MONTHS_SINCE": self.measure is Measure.MONTHS_SINCE and self.window.months is None,
@@ -269,6 +274,7 @@ def kind_from_json(written: dict[str, Any]) -> EventKind:
         is_entry=written["is_entry"],
         is_scheduled=written["is_scheduled"],
         is_authorised=written["is_authorised"],
+        follows=written["follows"],
     )
 
 

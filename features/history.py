@@ -17,7 +17,7 @@ import pandas as pd
 from features.catalogue import Catalogue
 from features.event import Status
 from features.household import NO_BIRTH, Homes, Memberships, homes, memberships
-from features.window import NEVER, Micros, is_known
+from features.window import NEVER, Micros, has_not_ended, is_known
 
 Ints = npt.NDArray[np.int64]
 UNKNOWN_CODE = -1
@@ -78,11 +78,12 @@ def visible(history: History, as_of: Micros) -> Visible:
     rows = np.flatnonzero(is_known(history.known_from, history.known_until, as_of) & (history.code != UNKNOWN_CODE))
     household = history.household[rows].copy()
     person = history.person[rows]
-    placed = np.flatnonzero(person >= 0)
+    follows = np.array([kind.follows for kind in history.catalogue.kinds], np.bool_)
+    placed = np.flatnonzero((person >= 0) & follows[history.code[rows]])
     placed = placed[at_home.household[person[placed]] >= 0]
     household[placed] = at_home.household[person[placed]]
     keep = np.ones(len(rows), np.bool_)
-    keep[placed] = history.occurred[rows[placed]] < at_home.until[person[placed]]
+    keep[placed] = has_not_ended(at_home.until[person[placed]], history.occurred[rows[placed]])
     rows, household = rows[keep], household[keep]
     # Nearly everyone still lives where the event was filed, so this sort meets almost sorted keys.
     order = np.argsort(household * np.int64(len(history.time_rank) + 1) + history.time_rank[rows], kind="stable")

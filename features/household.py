@@ -3,7 +3,7 @@
 A membership spell is one (household, person, joined_at); a row known later replaces an earlier row of the same
 spell. A person belongs to the household of the latest spell that runs at `as_of`. Their events follow them there,
 wherever the events were filed. When the last spell has ended and no other is known, what happened during the spell
-stays with the household that lived through it; later events belong to nobody.
+stays with the household that lived through it, the day of leaving included; later events belong to nobody.
 """
 
 from __future__ import annotations

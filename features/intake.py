@@ -21,7 +21,7 @@ from features.codes import is_code
 from features.dataset import REQUIRED, Dataset, DatasetRefused, read_meta, read_table
 from features.definition import EventKind
 from features.event import EVENTS, RESIDENCES, ROLES, SEXES, TABLES, Status
-from features.window import NEVER, Micros, parsed
+from features.window import NEVER, Micros, as_of_moment, parsed
 
 EventColumns = Mapping[str, Sequence[Any]]
 Mask = npt.NDArray[np.bool_]
@@ -111,7 +111,7 @@ def _event_problems(
         ("status", ~status.isin([s.value for s in Status]).to_numpy(), "is none of original, corrected, retracted"),
         (
             "supersedes",
-            ~is_original & ~replaces,
+            status.isin([Status.CORRECTED.value, Status.RETRACTED.value]).to_numpy() & ~replaces,
             "is missing; a corrected or retracted row names the event it replaces",
         ),
         ("supersedes", is_original & replaces, "is given on an original row; set status to corrected or retracted"),
@@ -169,7 +169,7 @@ def _conflicts(table: pd.DataFrame) -> list[Problem]:
 
 def admit(dataset: Dataset, catalogue: Catalogue) -> tuple[Dataset, IntakeReport]:
     """The dataset without its refused rows, and what was refused."""
-    latest = parsed(dataset.meta.data_until, dataset.meta.time_zone)
+    latest = as_of_moment(dataset.meta.data_until, dataset.meta.time_zone)
     events = dataset.events.reset_index(drop=True)
     problems = {
         "events": _event_problems(
@@ -180,13 +180,14 @@ def admit(dataset: Dataset, catalogue: Catalogue) -> tuple[Dataset, IntakeReport
             dataset.meta.currency,
             latest,
         ),
-        "members": _member_problems(dataset.members.reset_index(drop=True)),
+        "members": _member_problems(dataset.members.reset_index(drop=True), dataset.meta.time_zone),
         "households": _household_problems(dataset.households.reset_index(drop=True), dataset.meta.regions),
     }
-    known = set(dataset.households["household_id"])
+    households = dataset.households.reset_index(drop=True)
+    known = set(households.drop(index=[p.row for p in problems["households"]])["household_id"])
     for name, table in (("events", events), ("members", dataset.members.reset_index(drop=True))):
         stray = np.flatnonzero(~table["household_id"].isin(known))
-        reason = "is not in the households table; add the household or leave the row out"
+        reason = "is missing or refused in the households table; mend the household or leave the row out"
         problems[name] += [Problem(int(row), "household_id", reason) for row in stray]
     kept = {
         name: getattr(dataset, name).reset_index(drop=True).drop(index=sorted({p.row for p in problems[name]}))
@@ -237,7 +238,7 @@ def read_for_check(folder: Path) -> tuple[Dataset, list[tuple[str, Problem]]]:
 
 def _read_csv(path: Path, name: str, time_zone: str) -> tuple[pd.DataFrame, list[Problem]]:
     try:
-        raw = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8")
+        raw = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8-sig")
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise DatasetRefused(f"{path.name} is not a readable CSV file in UTF-8") from error
     schema = TABLES[name]
@@ -270,10 +271,11 @@ def _moment(cell: object, time_zone: str) -> int | None:
         return None
 
 
-def _member_problems(table: pd.DataFrame) -> list[Problem]:
+def _member_problems(table: pd.DataFrame, time_zone: str) -> list[Problem]:
     joined, left, known = (_micros(table[name]) for name in ("joined_at", "left_at", "known_at"))
-    birth = pd.to_datetime(table["birth_date"]).dt.as_unit("us")
-    born = np.where(birth.isna(), np.iinfo(np.int64).min, birth.astype("int64"))
+    # Compared as days, because a child joins on the day of its birth, at an hour nobody writes down.
+    known_on = pd.to_datetime(table["known_at"], utc=True).dt.tz_convert(time_zone).dt.tz_localize(None)
+    is_unborn = (pd.to_datetime(table["birth_date"]) > known_on).to_numpy()
     checks: list[tuple[str, Mask, str]] = [
         ("person_id", _blank(table["person_id"]), "is empty"),
         ("role", ~table["role"].isin(ROLES).to_numpy(), f"is none of {', '.join(ROLES)}"),
@@ -285,7 +287,7 @@ def _member_problems(table: pd.DataFrame) -> list[Problem]:
         ("joined_at", joined == NEVER, "is missing or unreadable"),
         ("known_at", known == NEVER, "is missing or unreadable"),
         ("left_at", (left != NEVER) & (left < joined), "is before joined_at"),
-        ("birth_date", (known != NEVER) & (born > known), "is later than known_at"),
+        ("birth_date", is_unborn, "is later than known_at"),
     ]
     return [Problem(int(row), name, reason) for name, wrong, reason in checks for row in np.flatnonzero(wrong)]
 

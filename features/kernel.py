@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from features.catalogue import Catalogue
 from features.codes import matches
-from features.definition import Absent, Measure
+from features.definition import Absent, Feature, Level, Measure
 from features.window import MICROS_PER_MONTH, Micros, Window, last
 
 Ints = npt.NDArray[np.int64]
@@ -44,7 +44,9 @@ class Plan:
 
     Slot s computes feature column `column[s]`. `of_code[ptr[c]:ptr[c + 1]]` are the slots that read code c and
     `role` says whether the code begins or ends the slot's spell. `link[s]` is the slot's link set, -1 for none, and
-    `links_of_code` lists the link sets that code c proves. `when_none[s]` is the value of a known none.
+    `links_of_code` lists the link sets that code c proves. `when_none[s]` is the value of a known none, NaN where the
+    number then does not exist. `is_personal[c]` says whether a spell of code c belongs to one person; `is_seen[c]`
+    whether an event of code c shows that somebody sees the household.
     """
 
     windows: tuple[Window, ...]
@@ -59,12 +61,14 @@ class Plan:
     link_ptr: Ints
     links_of_code: Ints
     when_none: Floats
+    is_personal: npt.NDArray[np.bool_]
+    is_seen: npt.NDArray[np.bool_]
 
 
 def _laid_out(catalogue: Catalogue) -> Plan:
     slots = [(i, f) for i, f in enumerate(catalogue.features) if f.measure.is_of_events]
     windows = tuple(dict.fromkeys(f.window for _, f in slots))
-    link_sets = tuple(dict.fromkeys(f.linked_by for _, f in slots if f.when_absent is Absent.KNOWN_NONE))
+    link_sets = tuple(dict.fromkeys(f.linked_by for _, f in slots if f.when_absent is not Absent.UNKNOWN))
     reading: list[list[tuple[int, int]]] = []
     proving: list[list[int]] = []
     for kind in catalogue.kinds:
@@ -75,7 +79,9 @@ def _laid_out(catalogue: Catalogue) -> Plan:
             elif any(matches(p, kind.code) for p in f.closed_by):
                 reads.append((s, _ENDS))
         reading.append(reads)
-        proving.append([k for k, patterns in enumerate(link_sets) if any(matches(p, kind.code) for p in patterns)])
+        # An authorised record proves nothing about other sources.
+        proves = [k for k, patterns in enumerate(link_sets) if any(matches(p, kind.code) for p in patterns)]
+        proving.append([] if kind.is_authorised else proves)
     return Plan(
         windows=windows,
         window=_ints([windows.index(f.window) for _, f in slots]),
@@ -84,14 +90,20 @@ def _laid_out(catalogue: Catalogue) -> Plan:
         ptr=_pointers(reading),
         of_code=_ints([s for reads in reading for s, _ in reads]),
         role=_ints([role for reads in reading for _, role in reads]),
-        link=_ints([link_sets.index(f.linked_by) if f.when_absent is Absent.KNOWN_NONE else -1 for _, f in slots]),
+        link=_ints([-1 if f.when_absent is Absent.UNKNOWN else link_sets.index(f.linked_by) for _, f in slots]),
         n_links=len(link_sets),
         link_ptr=_pointers(proving),
         links_of_code=_ints([k for links in proving for k in links]),
-        when_none=np.array(
-            [float(f.window.months or 0) if f.measure is Measure.MONTHS_SINCE else 0.0 for _, f in slots], np.float64
-        ),
+        when_none=np.array([_when_none(f) for _, f in slots], np.float64),
+        is_personal=np.array([kind.level is Level.PERSON for kind in catalogue.kinds], np.bool_),
+        is_seen=np.array([not kind.is_authorised for kind in catalogue.kinds], np.bool_),
     )
+
+
+def _when_none(feature: Feature) -> float:
+    if feature.when_absent is Absent.NOT_APPLICABLE:
+        return float("nan")
+    return float(feature.window.months or 0) if feature.measure is Measure.MONTHS_SINCE else 0.0
 
 
 _PLANS: dict[str, Plan] = {}
@@ -113,8 +125,10 @@ def event_values(
     value: Floats,
     as_of: Micros,
     time_zone: str,
-) -> tuple[Floats, Ints]:
-    """Values of the event slots, households x slots, NaN where unknown; and visible events in the last 24 months.
+) -> tuple[Floats, npt.NDArray[np.bool_], Ints]:
+    """Values of the event slots (households x slots), where they are unknown, and visible events in 24 months.
+
+    A value is NaN where it is unknown and also where it does not exist.
 
     The event arrays hold visible events only, grouped by household (`starts`), oldest first within each.
     """
@@ -122,23 +136,25 @@ def event_values(
     slot_starts = window_starts[layout.window] if len(layout.window) else _ints([])
     n = len(starts) - 1
     values = np.empty((n, len(layout.measure)), np.float64)
+    unknown = np.zeros(values.shape, np.bool_)
     recent = np.zeros(n, np.int64)
     widest = int(np.diff(starts).max()) if n else 0
     _pass(
         starts, code, person, occurred, value, as_of, LINK_WINDOW.start(as_of, time_zone),
         slot_starts, layout.measure, layout.ptr, layout.of_code, layout.role,
         layout.link, layout.n_links, layout.link_ptr, layout.links_of_code, layout.when_none,
-        MICROS_PER_MONTH, max(widest, 1), values, recent,
+        layout.is_personal, layout.is_seen,
+        MICROS_PER_MONTH, max(widest, 1), values, unknown, recent,
     )  # fmt: skip
-    return values, recent
+    return values, unknown, recent
 
 
 @numba.njit(cache=True)
 def _pass(  # type: ignore[no-untyped-def]
     starts, code, person, occurred, value, as_of, link_start,
     slot_start, measure, ptr, of_code, role,
-    link, n_links, link_ptr, links_of_code, when_none,
-    micros_per_month, widest, values, recent,
+    link, n_links, link_ptr, links_of_code, when_none, is_personal, is_seen,
+    micros_per_month, widest, values, unknown, recent,
 ):  # fmt: skip
     n_slots = measure.shape[0]
     n_seen = np.zeros(n_slots, np.int64)
@@ -147,20 +163,20 @@ def _pass(  # type: ignore[no-untyped-def]
     extreme = np.zeros(n_slots, np.float64)
     kept = np.zeros(n_slots, np.float64)
     when = np.zeros(n_slots, np.int64)
-    begun = np.zeros(n_slots, np.int64)
-    ended = np.zeros(n_slots, np.int64)
-    is_open = np.zeros(n_slots, np.bool_)
     linked = np.zeros(max(n_links, 1), np.bool_)
     persons = np.zeros((n_slots, widest), np.int64)
     n_persons = np.zeros(n_slots, np.int64)
+    # One spell a person (-1 for the household), in the order of `persons`.
+    is_open = np.zeros((n_slots, widest), np.bool_)
+    begun = np.zeros((n_slots, widest), np.int64)
+    renewed = np.zeros((n_slots, widest), np.int64)
+    ended = np.zeros((n_slots, widest), np.int64)
 
     for h in range(starts.shape[0] - 1):
         n_seen[:] = 0
         n_valued[:] = 0
         total[:] = 0.0
         n_persons[:] = 0
-        is_open[:] = False
-        ended[:] = as_of
         linked[:] = False
 
         for e in range(starts[h], starts[h + 1]):
@@ -168,7 +184,7 @@ def _pass(  # type: ignore[no-untyped-def]
             if t >= as_of:
                 continue
             c = code[e]
-            if t >= link_start:
+            if t >= link_start and is_seen[c]:
                 recent[h] += 1
                 for k in range(link_ptr[c], link_ptr[c + 1]):
                     linked[links_of_code[k]] = True
@@ -178,29 +194,32 @@ def _pass(  # type: ignore[no-untyped-def]
                     continue
                 m = measure[s]
                 if role[k] == _ENDS:
-                    # An ending at the very instant of a beginning does not hide it: attention is kept.
-                    if is_open[s] and when[s] < t:
-                        is_open[s] = False
-                        ended[s] = t
+                    for q in range(n_persons[s]):
+                        is_its = not is_personal[c] or person[e] < 0 or persons[s, q] == person[e]
+                        # An ending at the very instant of a beginning does not hide it: attention is kept.
+                        if is_its and is_open[s, q] and renewed[s, q] < t:
+                            is_open[s, q] = False
+                            ended[s, q] = t
                     continue
                 n_seen[s] += 1
                 when[s] = t
-                if m in (_OPEN, _MONTHS_OPEN):
-                    if not is_open[s]:
-                        is_open[s] = True
-                        if ended[s] != t:
-                            begun[s] = t
-                elif m == _PERSONS:
-                    p = person[e]
-                    if p >= 0:
-                        is_new = True
-                        for q in range(n_persons[s]):
-                            if persons[s, q] == p:
-                                is_new = False
-                                break
-                        if is_new:
-                            persons[s, n_persons[s]] = p
-                            n_persons[s] += 1
+                if m in (_OPEN, _MONTHS_OPEN, _PERSONS):
+                    p = person[e] if is_personal[c] or m == _PERSONS else -1
+                    if m == _PERSONS and p < 0:
+                        continue
+                    who = 0
+                    while who < n_persons[s] and persons[s, who] != p:
+                        who += 1
+                    if who == n_persons[s]:
+                        persons[s, who] = p
+                        is_open[s, who] = False
+                        ended[s, who] = as_of
+                        n_persons[s] += 1
+                    if not is_open[s, who]:
+                        is_open[s, who] = True
+                        if ended[s, who] != t:
+                            begun[s, who] = t
+                    renewed[s, who] = t
                 elif m != _COUNT and m != _MONTHS_SINCE:
                     v = value[e]
                     if not np.isnan(v):
@@ -224,16 +243,21 @@ def _pass(  # type: ignore[no-untyped-def]
             if n_seen[s] == 0:
                 if link[s] >= 0 and linked[link[s]]:
                     values[h, s] = when_none[s]
-                else:
-                    values[h, s] = np.nan
+                    continue
+                values[h, s] = np.nan
             elif m == _COUNT:
                 values[h, s] = n_seen[s]
             elif m == _MONTHS_SINCE:
                 values[h, s] = (as_of - when[s]) / micros_per_month
-            elif m == _OPEN:
-                values[h, s] = 1.0 if is_open[s] else 0.0
-            elif m == _MONTHS_OPEN:
-                values[h, s] = (as_of - begun[s]) / micros_per_month if is_open[s] else 0.0
+            elif m in (_OPEN, _MONTHS_OPEN):
+                oldest = as_of
+                for q in range(n_persons[s]):
+                    if is_open[s, q] and begun[s, q] < oldest:
+                        oldest = begun[s, q]
+                if m == _OPEN:
+                    values[h, s] = 1.0 if oldest < as_of else 0.0
+                else:
+                    values[h, s] = (as_of - oldest) / micros_per_month
             elif m == _PERSONS:
                 values[h, s] = n_persons[s] if n_persons[s] > 0 else np.nan
             elif m == _SUM:
@@ -247,6 +271,7 @@ def _pass(  # type: ignore[no-untyped-def]
                 values[h, s] = extreme[s]
             else:
                 values[h, s] = kept[s]
+            unknown[h, s] = np.isnan(values[h, s])
 
 
 def _ints(values: list[int]) -> Ints:

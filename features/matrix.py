@@ -22,13 +22,15 @@ DAYS_PER_YEAR = 365.2425
 class Matrix:
     """Vectors of n households at their moments.
 
-    `values` is n x features in catalogue order, NaN = unknown. `n_events` counts the events of the last 24 months,
-    `n_members` the people known to live there.
+    `values` is n x features in catalogue order, NaN where there is no number; `unknown` marks those of them that
+    somebody could still tell, as against numbers that do not exist for this household. `n_events` counts the events
+    of the last 24 months, `n_members` the people known to live there.
     """
 
     household_ids: npt.NDArray[np.object_]
     as_of: npt.NDArray[np.int64]
     values: Floats
+    unknown: npt.NDArray[np.bool_]
     names: tuple[str, ...]
     n_events: npt.NDArray[np.int64]
     n_members: npt.NDArray[np.int64]
@@ -43,6 +45,7 @@ class Matrix:
             self.household_ids[chosen],
             self.as_of[chosen],
             self.values[chosen],
+            self.unknown[chosen],
             self.names,
             self.n_events[chosen],
             self.n_members[chosen],
@@ -62,7 +65,7 @@ def matrix_of(history: History, seen: Visible) -> Matrix:
     catalogue, layout = history.catalogue, plan(history.catalogue)
     n = len(history.household_ids)
     rows = seen.rows
-    slots, n_events = event_values(
+    slots, slots_unknown, n_events = event_values(
         layout,
         seen.starts,
         history.code[rows],
@@ -74,20 +77,25 @@ def matrix_of(history: History, seen: Visible) -> Matrix:
     )
     values = np.full((n, len(catalogue.features)), np.nan)
     values[:, layout.column] = slots
+    unknown = np.zeros(values.shape, np.bool_)
+    unknown[:, layout.column] = slots_unknown
     residents = seen.homes.is_member
     n_members = np.bincount(seen.homes.household[residents], minlength=n)
     columns = {name: i for i, name in enumerate(catalogue.names)}
     for i, feature in enumerate(catalogue.features):
         if feature.measure.is_derived:
-            a, b = (values[:, columns[name]] for name in feature.of)
-            values[:, i] = _derived(feature, a, b)
+            a, b = (columns[name] for name in feature.of)
+            values[:, i] = _derived(feature, values[:, a], values[:, b])
+            unknown[:, i] = unknown[:, a] | unknown[:, b]
         elif not feature.measure.is_of_events:
             values[:, i] = _of_members(feature, history, seen, n_members)
+            unknown[:, i] = np.isnan(values[:, i])
         np.clip(values[:, i], *feature.bounds, out=values[:, i])
     return Matrix(
         np.array(history.household_ids, dtype=object),
         np.full(n, seen.as_of, np.int64),
         values,
+        unknown,
         catalogue.names,
         n_events,
         n_members,
@@ -100,6 +108,7 @@ def stacked(parts: Sequence[Matrix]) -> Matrix:
         np.concatenate([part.household_ids for part in parts]),
         np.concatenate([part.as_of for part in parts]),
         np.concatenate([part.values for part in parts]),
+        np.concatenate([part.unknown for part in parts]),
         parts[0].names,
         np.concatenate([part.n_events for part in parts]),
         np.concatenate([part.n_members for part in parts]),

@@ -1,4 +1,4 @@
-"""Progress bars: on a terminal they move, elsewhere they keep silent."""
+"""Progress bars on standard error: on a terminal they move, elsewhere they keep silent."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 T = TypeVar("T")
 
 
-def steps(items: Sequence[T], what: str, *, hidden: bool = False) -> Iterable[T]:
+def steps(items: Sequence[T], what: str) -> Iterable[T]:
     """The items one by one, with a bar of how far they are."""
-    with bar(what, hidden=hidden) as advance:
+    with bar(what) as advance:
         for done, item in enumerate(items):
             advance(done, len(items))
             yield item
@@ -22,7 +22,7 @@ def steps(items: Sequence[T], what: str, *, hidden: bool = False) -> Iterable[T]
 
 
 @contextmanager
-def bar(what: str, *, hidden: bool = False) -> Iterator[Callable[[int, int], None]]:
+def bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar that is told `(done, total)`."""
     console = Console(stderr=True)
     with Progress(
@@ -32,7 +32,7 @@ def bar(what: str, *, hidden: bool = False) -> Iterator[Callable[[int, int], Non
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
-        disable=hidden or not console.is_terminal,
+        disable=not console.is_terminal,
     ) as progress:
         task = progress.add_task(what, total=None)
 

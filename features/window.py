@@ -73,8 +73,8 @@ def has_begun(start: npt.NDArray[np.int64], as_of: Micros) -> npt.NDArray[np.boo
     return start < as_of
 
 
-def has_not_ended(end: npt.NDArray[np.int64], as_of: Micros) -> npt.NDArray[np.bool_]:
-    """Which spells still run at `as_of`; a spell that never ends carries `NEVER`."""
+def has_not_ended(end: npt.NDArray[np.int64], as_of: Micros | npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which spells still run at `as_of`, their last instant included; a spell that never ends carries `NEVER`."""
     return end >= as_of
 
 

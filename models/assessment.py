@@ -59,7 +59,7 @@ def assessments(bundle: Bundle, history: History, as_of: Micros, *, reasons: boo
     vectors = matrix_of(history, seen)
     codes = [_abstention(vectors, i, unlearned) for i, unlearned in enumerate(_unlearned(bundle, vectors))]
     scored = np.flatnonzero([not code for code in codes])
-    explanation = explain(bundle, vectors.values[scored]) if len(scored) else None
+    explanation = explain(bundle, vectors.values[scored], vectors.unknown[scored]) if len(scored) else None
     position = {int(i): row for row, i in enumerate(scored)}
     records = []
     for i, household_id in enumerate(history.household_ids):
@@ -101,10 +101,10 @@ def _frame(
     names = [str(history.event_id[e]) for e in rows]
     content = vectors.values[i].tobytes() + "\x1f".join(names).encode()
     record = _empty(bundle, household_id, seen.as_of, _identity(bundle, household_id, seen.as_of, content))
-    known = ~np.isnan(vectors.values[i])
+    known = ~vectors.unknown[i]
     weight = float(bundle.importance.sum())
     coverage = float(bundle.importance[known].sum()) / weight if weight > 0 else 0.0
-    record["data_gaps"] = data_gaps(bundle, vectors.values[i])
+    record["data_gaps"] = data_gaps(bundle, vectors.unknown[i])
     record["data_quality"] = {
         "coverage": round(coverage, 4),
         "n_events_24m": int(vectors.n_events[i]),

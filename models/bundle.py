@@ -121,9 +121,8 @@ def write_bundle(
     had_unknown: npt.NDArray[np.bool_],
     golden_values: npt.NDArray[np.float64],
     facts: Mapping[str, Any],
-    key: bytes | None = None,
 ) -> str:
-    """Write a bundle whole or not at all; returns its SHA-256. `facts` go into the manifest as they are."""
+    """Write an unsigned bundle whole or not at all; returns its SHA-256. `facts` go into the manifest as they are."""
     model = BoostedModel.from_text(model_text, catalogue.names, had_unknown)
     margins = model.margins(golden_values)
     contents = {
@@ -160,8 +159,20 @@ def write_bundle(
         },
     }
     contents[MANIFEST] = _json_bytes(manifest)
+    _placed(folder, contents)
+    return hashlib.sha256(contents[MANIFEST]).hexdigest()
+
+
+def copy_bundle(source: Path, target: Path, *, key: bytes | None = None) -> None:
+    """Copy a bundle's files unchanged, whole or not at all, and sign the copy if a key is given."""
+    contents = {name: (source / name).read_bytes() for name in (*HASHED, MANIFEST)}
     if key is not None:
         contents[SIGNATURE] = _signature(contents[MANIFEST], key).encode()
+    _placed(target, contents)
+
+
+def _placed(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write beside the final place and rename, so that nobody ever reads half a bundle."""
     if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
         raise BundleRefused(f"{folder.name} exists and is no bundle; choose another place")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -176,7 +187,6 @@ def write_bundle(
     except OSError:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
-    return hashlib.sha256(contents[MANIFEST]).hexdigest()
 
 
 def read_bundle(folder: Path, *, key: bytes | None = None) -> Bundle:
@@ -195,7 +205,16 @@ def verify_bundle(folder: Path, *, key: bytes | None = None) -> list[Check]:
 
 def _checked(folder: Path, key: bytes | None) -> tuple[list[Check], Bundle | None]:
     checks: list[Check] = []
+    try:
+        return checks, _opened(folder, key, checks)
+    except Exception as error:
+        # Files that fit their hashes are still nonsense when somebody without the key wrote both. Only the kind of
+        # error is told: its text may hold the file.
+        checks.append(Check("content", False, f"cannot be read ({type(error).__name__})"))
+        return checks, None
 
+
+def _opened(folder: Path, key: bytes | None, checks: list[Check]) -> Bundle | None:
     def passes(name: str, passed: bool, good: str, bad: str) -> bool:
         checks.append(Check(name, passed, good if passed else bad))
         return passed
@@ -203,26 +222,26 @@ def _checked(folder: Path, key: bytes | None) -> tuple[list[Check], Bundle | Non
     wanted = (*HASHED, MANIFEST)
     missing = [name for name in wanted if not (folder / name).is_file()]
     if not passes("files", not missing, "all present", f"missing {', '.join(missing)}"):
-        return checks, None
+        return None
     contents = {name: (folder / name).read_bytes() for name in wanted}
     if key is not None:
         path = folder / SIGNATURE
         written = path.read_text("ascii", errors="replace").strip() if path.is_file() else ""
         signed = hmac.compare_digest(written.encode(), _signature(contents[MANIFEST], key).encode())
         if not passes("signature", signed, "matches the key", "is missing or does not match the key"):
-            return checks, None
+            return None
     try:
         manifest = json.loads(contents[MANIFEST])
         hashes = {name: manifest["files"][name] for name in HASHED}
         schema = manifest["schema"]
     except (ValueError, KeyError, TypeError):
         passes("manifest", False, "", "is not a readable bundle manifest")
-        return checks, None
+        return None
     if not passes("manifest", schema == SCHEMA, f"schema {SCHEMA}", f"schema is not {SCHEMA}"):
-        return checks, None
+        return None
     wrong = [name for name in HASHED if hashlib.sha256(contents[name]).hexdigest() != hashes[name]]
     if not passes("hashes", not wrong, "all files unchanged", f"changed since publication: {', '.join(wrong)}"):
-        return checks, None
+        return None
     features = json.loads(contents[FEATURES])
     catalogue = catalogue_from_json(features["catalogue"])
     if not passes(
@@ -231,15 +250,15 @@ def _checked(folder: Path, key: bytes | None) -> tuple[list[Check], Bundle | Non
         f"{len(catalogue.features)} features",
         "the feature contract does not match its digest",
     ):
-        return checks, None
+        return None
     golden = manifest["golden"]
     answer = _probe(contents[MODEL].decode(), golden["values"])
     if not passes("parse", answer is not None, "read in a child process", "a child process could not read the model"):
-        return checks, None
+        return None
     if not passes(
         "golden rows", answer == golden["margins"], f"{len(golden['margins'])} rows bit-equal", "scores differ"
     ):
-        return checks, None
+        return None
     fitted = json.loads(contents[CALIBRATION])
     bundle = Bundle(
         catalogue=catalogue,
@@ -255,8 +274,8 @@ def _checked(folder: Path, key: bytes | None) -> tuple[list[Check], Bundle | Non
     )
     probabilities = bundle.calibration.probability(np.array(golden["margins"])).tolist()
     if not passes("calibration", probabilities == golden["probabilities"], "bit-equal", "probabilities differ"):
-        return checks, None
-    return checks, bundle
+        return None
+    return bundle
 
 
 def _probe(model_text: str, values: list[list[float | None]]) -> list[float] | None:
@@ -264,7 +283,8 @@ def _probe(model_text: str, values: list[list[float | None]]) -> list[float] | N
     question = json.dumps({"model": model_text, "values": values})
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "models.probe"],
+            # -P: nothing is imported from the working directory, which may be the very folder under suspicion.
+            [sys.executable, "-P", "-m", "models.probe"],
             input=question.encode(),
             capture_output=True,
             timeout=PROBE_SECONDS,

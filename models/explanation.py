@@ -26,6 +26,7 @@ class Explanation:
     """
 
     values: Floats
+    unknown: npt.NDArray[np.bool_]
     log_odds: Floats
     probability: Floats
     base: Floats
@@ -38,16 +39,19 @@ class Explanation:
         record, not a fact about the household.
         """
         sums: dict[str, float] = {}
-        for feature, value, phi in zip(
-            bundle.catalogue.features, self.values[row], self.contributions[row], strict=True
+        for feature, is_unknown, phi in zip(
+            bundle.catalogue.features, self.unknown[row], self.contributions[row], strict=True
         ):
-            name = NOT_KNOWN if np.isnan(value) else feature.group.value
+            name = NOT_KNOWN if is_unknown else feature.group.value
             sums[name] = sums.get(name, 0.0) + float(phi)
         return sums
 
 
-def explain(bundle: Bundle, values: Floats) -> Explanation:
-    """Score and explain rows of the feature contract. Raises `ExplanationFailed` when the sum is not the score."""
+def explain(bundle: Bundle, values: Floats, unknown: npt.NDArray[np.bool_]) -> Explanation:
+    """Score and explain rows of the feature contract (`Matrix.values`, `Matrix.unknown`).
+
+    Raises `ExplanationFailed` when the sum is not the score.
+    """
     margin = bundle.model.margins(values)
     log_odds = bundle.calibration.log_odds(margin)
     contributions, expected = bundle.model.contributions(values)
@@ -55,4 +59,4 @@ def explain(bundle: Bundle, values: Floats) -> Explanation:
     scaled, base = contributions * slope, expected * slope + bundle.calibration.intercept
     if not np.allclose(base + scaled.sum(axis=1), log_odds, rtol=0, atol=TOLERANCE):
         raise ExplanationFailed("contributions do not add up to the score")
-    return Explanation(values, log_odds, bundle.calibration.probability(margin), base, scaled)
+    return Explanation(values, unknown, log_odds, bundle.calibration.probability(margin), base, scaled)

@@ -39,8 +39,9 @@ class Record:
         """Positions of the events behind a feature's value, oldest first."""
         if feature.measure.is_derived:
             by_name = self.history.catalogue.by_name
-            behind = [self.events_of(by_name[name]) for name in feature.of]
-            return np.unique(np.concatenate(behind))
+            behind = np.concatenate([self.events_of(by_name[name]) for name in feature.of])
+            rows = self.seen.of(self.household)
+            return rows[np.isin(rows, behind)]
         if not feature.measure.is_of_events:
             return np.zeros(0, np.int64)
         rows = self.seen.of(self.household)
@@ -147,13 +148,13 @@ def fact_text(feature: Feature, value: float, currency: str, newest_day: str, so
     )
 
 
-def data_gaps(bundle: Bundle, values: npt.NDArray[np.float64]) -> list[dict[str, Any]]:
+def data_gaps(bundle: Bundle, is_unknown: npt.NDArray[np.bool_]) -> list[dict[str, Any]]:
     """Domains of which nothing or not everything is known, the most important first."""
     gaps: list[tuple[float, dict[str, Any]]] = []
     total = float(bundle.importance.sum()) or 1.0
     for group in Group:
         of_group = np.array([feature.group is group for feature in bundle.catalogue.features], np.bool_)
-        unknown = of_group & np.isnan(values)
+        unknown = of_group & is_unknown
         if group is Group.CONTEXT or not unknown.any():
             continue
         share = float(unknown.sum() / of_group.sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -42,6 +43,8 @@ class Bands:
         >>> Bands(red=0.4, orange=0.3, yellow=0.2).tier(0.31)
         <Tier.ORANGE: 'orange'>
         """
+        if math.isnan(probability):
+            raise ValueError("an unknown probability has no band; the household is grey")
         for name in (Tier.RED, Tier.ORANGE, Tier.YELLOW):
             if probability >= getattr(self, name.value):
                 return name

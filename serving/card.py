@@ -34,10 +34,11 @@ def card(bundle: Bundle) -> dict[str, Any]:
         "bundle_sha256": bundle.sha256,
         "label": manifest["label"],
         "base_rate": bundle.base_rate,
-        "trained_on": manifest["data"],
+        "trained_on": {**manifest["data"], **manifest.get("training", {})},
         "metrics": manifest.get("metrics", {}),
+        "baselines": manifest.get("baselines", {}),
         "gates": manifest.get("gates", []),
-        "versions": manifest.get("versions", {}),
+        "libraries": manifest.get("libraries", {}),
         "features": [
             {
                 "name": feature.name,

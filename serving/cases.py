@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -31,24 +31,29 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Cases:
-    """Households ready to be assessed.
+class Tables:
+    """Events, members and households with the columns of `features.event`."""
 
-    `as_of` has one moment a household; the tables have the columns of `features.event`. Persons are named within their
-    household, so that two households of one call may both have a `p1`.
-    """
-
-    household_ids: tuple[str, ...]
-    as_of: tuple[Micros, ...]
     events: pd.DataFrame
     members: pd.DataFrame
     households: pd.DataFrame
 
-    def of(self, chosen: Sequence[int]) -> Cases:
-        """A part of the households."""
-        ids = tuple(self.household_ids[i] for i in chosen)
-        tables = (table[table["household_id"].isin(ids)] for table in (self.events, self.members, self.households))
-        return Cases(ids, tuple(self.as_of[i] for i in chosen), *tables)
+    def of(self, household_ids: Collection[str]) -> Tables:
+        """The rows filed under these households."""
+        tables = (self.events, self.members, self.households)
+        return Tables(*(table[table["household_id"].isin(household_ids)] for table in tables))
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Households ready to be assessed, with one moment each.
+
+    Persons are named within their household, so that two households of one call may both have a `p1`.
+    """
+
+    household_ids: tuple[str, ...]
+    as_of: tuple[Micros, ...]
+    tables: Tables
 
 
 def read_cases(households: Sequence[Household], frame: Frame, settings: Settings, now: Micros) -> Cases:
@@ -58,7 +63,10 @@ def read_cases(households: Sequence[Household], frame: Frame, settings: Settings
     `now`; so an old `as_of` can be asked again with everything that has come in since.
     """
     reader = _Reader(frame, settings, now)
-    reader.refuse_repeats("household_id", [h.household_id for h in households], ("households",))
+    reader.refuse_repeated_households(households)
+    if reader.errors:
+        # Rows of two households under one name cannot be told apart, so nothing more can be said about them.
+        raise Invalid.because(reader.errors)
     for i, household in enumerate(households):
         reader.read(i, household)
     reader.check_events(households)
@@ -68,12 +76,14 @@ def read_cases(households: Sequence[Household], frame: Frame, settings: Settings
     return Cases(
         household_ids=tuple(h.household_id for h in households),
         as_of=tuple(reader.as_of),
-        events=_events_table(reader.events),
-        members=_members_table(reader.members),
-        households=pd.DataFrame(
-            [(h.household_id, h.region, h.residence, h.township) for h in households],
-            columns=["household_id", "region", "residence", "township"],
-            dtype=object,
+        tables=Tables(
+            events=_events_table(reader.events),
+            members=_members_table(reader.members),
+            households=pd.DataFrame(
+                [(h.household_id, h.region, h.residence, h.township) for h in households],
+                columns=["household_id", "region", "residence", "township"],
+                dtype=object,
+            ),
         ),
     )
 
@@ -89,12 +99,12 @@ class _Reader:
     members: list[dict[str, Any]] = field(default_factory=list)
     latest: list[Micros] = field(default_factory=list)
 
-    def refuse_repeats(self, name: str, values: Sequence[str], path: tuple[str | int, ...]) -> None:
+    def refuse_repeated_households(self, households: Sequence[Household]) -> None:
         seen: set[str] = set()
-        for i, value in enumerate(values):
-            if value in seen:
-                self.errors.append(FieldError((*path, i, name), "is given twice in this call"))
-            seen.add(value)
+        for i, household in enumerate(households):
+            if household.household_id in seen:
+                self.errors.append(FieldError(("households", i, "household_id"), "is given twice in this call"))
+            seen.add(household.household_id)
 
     def read(self, i: int, household: Household) -> None:
         at: tuple[str | int, ...] = ("households", i)
@@ -202,9 +212,7 @@ class _Reader:
         _, i, _, k, _ = path
         return households[int(i)].events[int(k)].known_at is None
 
-    def _moment(
-        self, text: str, path: tuple[str | int, ...], read: Callable[[str, str], Micros] = parsed
-    ) -> Micros:
+    def _moment(self, text: str, path: tuple[str | int, ...], read: Callable[[str, str], Micros] = parsed) -> Micros:
         try:
             return read(text, self.frame.time_zone)
         except (ValueError, OverflowError):

@@ -142,8 +142,9 @@ class Invalid(Refusal):
         '1 problem in the request'
         """
         count = len(errors)
-        more = f"; the first {MAX_ERRORS} are listed" if count > MAX_ERRORS else ""
-        return cls(f"{count} problem{'s' if count != 1 else ''} in the request{more}", errors)
+        if count >= MAX_ERRORS:
+            return cls(f"{MAX_ERRORS} or more problems in the request; the first {MAX_ERRORS} are listed", errors)
+        return cls(f"{count} problem{'s' if count != 1 else ''} in the request", errors)
 
 
 class TooManyCalls(Refusal):

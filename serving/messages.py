@@ -6,9 +6,9 @@ their form here and read in the model's time zone by `serving.cases`.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 from typing_extensions import TypedDict
 
 MAX_MEMBERS = 200
@@ -25,7 +25,12 @@ class Strict(BaseModel):
     """What every incoming message keeps to."""
 
     model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, allow_inf_nan=False, regex_engine="rust-regex"
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+        regex_engine="rust-regex",
     )
 
 
@@ -69,13 +74,13 @@ class Household(Strict):
     residence: Literal["rural", "town", "city"]
     township: Annotated[str, Field(max_length=200)] | None = None
     members: Annotated[list[Member], Field(max_length=MAX_MEMBERS)]
-    events: list[Event]
+    events: Annotated[list[Event], FailFast()]
 
 
 class Batch(Strict):
     """The households of one call."""
 
-    households: Annotated[list[Household], Field(min_length=1)]
+    households: Annotated[list[Household], Field(min_length=1), FailFast()]
 
 
 class Answer(BaseModel):
@@ -89,6 +94,15 @@ class Text(TypedDict, total=False):
 
     zh: str
     en: str
+
+
+class Outcome(TypedDict):
+    """What the probability is the probability of."""
+
+    name: str
+    horizon_months: int
+    zh: NotRequired[str]
+    en: NotRequired[str]
 
 
 class CitedEvent(Answer):
@@ -199,7 +213,7 @@ class Assessment(Answer):
     as_of: str
     valid_until: str
     horizon_months: int
-    label: dict[str, Any]
+    label: Outcome
     status: Literal["scored", "scored_low_confidence", "abstained", "rules_only", "error"]
     probability: float | None
     interval: tuple[float, float] | None

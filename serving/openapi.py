@@ -56,7 +56,10 @@ def described(written: dict[str, Any]) -> OpenApi:
         rule = RULES[path]
         for operation in item.values():
             replies = {str(status): reply for status, reply in operation["responses"].items() if str(status) == "200"}
-            operation["responses"] = {**replies, **_errors(needs_token=bool(rule.roles), has_body="POST" in rule.methods)}
+            operation["responses"] = {
+                **replies,
+                **_errors(needs_token=bool(rule.roles), has_body="POST" in rule.methods),
+            }
             operation["security"] = [{"bearer": []}] if rule.roles else []
             operation["parameters"] = [PURPOSE, LANGUAGE] if rule.needs_purpose else []
     components = written.get("components", {})

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from serving.document import read_document, safe_name
-from serving.errors import FieldError, Invalid
-from serving.messages import Batch
+from serving.errors import MAX_ERRORS, FieldError, Invalid
+from serving.messages import Batch, Event, Household
 from serving.settings import Settings
 
 M = TypeVar("M", bound=Batch)
@@ -22,7 +23,41 @@ def read_batch(body: bytes, settings: Settings, kind: type[M]) -> M:
     try:
         return kind.model_validate(document)
     except ValidationError as error:
-        raise Invalid.because([field_error(each) for each in error.errors(include_url=False, include_input=False)]) from None
+        raise Invalid.because(list(islice(_every_error(document), MAX_ERRORS)) or _errors(error)) from None
+
+
+def _every_error(document: Any) -> Iterator[FieldError]:
+    """Every error of the document, one message at a time.
+
+    The check of a whole body stops at the first wrong household or event, because a hostile body can hold hundreds of
+    thousands of errors; here the caller takes as many as fit into a reply.
+    """
+    if not isinstance(document, dict) or not isinstance(document.get("households"), list):
+        return
+    yield from _errors_of(Batch, {**document, "households": document["households"][:0]}, (), besides=("households",))
+    for i, household in enumerate(document["households"]):
+        events = household.get("events") if isinstance(household, dict) else None
+        if not isinstance(events, list):
+            yield from _errors_of(Household, household, ("households", i))
+            continue
+        yield from _errors_of(Household, {**household, "events": []}, ("households", i))
+        for k, event in enumerate(events):
+            yield from _errors_of(Event, event, ("households", i, "events", k))
+
+
+def _errors_of(
+    kind: type[BaseModel], message: Any, at: tuple[str | int, ...], besides: tuple[str, ...] = ()
+) -> Iterator[FieldError]:
+    try:
+        kind.model_validate(message)
+    except ValidationError as error:
+        for found in _errors(error):
+            if found.path != besides:
+                yield FieldError((*at, *found.path), found.reason)
+
+
+def _errors(error: ValidationError) -> list[FieldError]:
+    return [field_error(each) for each in error.errors(include_url=False, include_input=False)]
 
 
 def refuse_too_many(document: Any, settings: Settings) -> None:

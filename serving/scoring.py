@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from features.history import UNKNOWN_CODE, History, history_from_tables
-from features.window import Micros, is_known
+from features.window import MICROS_PER_DAY, Micros, is_known, written
 from models.assessment import assessments, failed
 from models.bundle import Bundle
-from serving.cases import Cases, Frame, read_cases
-from serving.messages import Household
+from serving.cases import Frame, Tables, read_cases
+from serving.messages import Event, Household, Member
+from serving.redaction import places
 from serving.settings import Settings
 
 logger = logging.getLogger("povrisk.serving")
@@ -29,6 +30,23 @@ class Scorer:
         self.settings = settings
         self.frame = Frame(bundle.catalogue, bundle.currency, bundle.time_zone, bundle.regions)
 
+    def warm_up(self) -> None:
+        """Assess an invented household, so that the first real call does not wait for code to be compiled."""
+        now = time.time_ns() // 1000
+        kind = self.bundle.catalogue.kinds[0]
+        yesterday = written(now - MICROS_PER_DAY)
+        event = Event(event_id="warm-up", code=kind.code, occurred_at=yesterday, source=kind.department.source)
+        member = Member(person_id="warm-up", role="head", joined_at="2000-01-01")
+        household = Household(
+            household_id="warm-up",
+            as_of=written(now),
+            region=self.bundle.regions[0],
+            residence="rural",
+            members=[member],
+            events=[event],
+        )
+        self.score([household], now)
+
     def score(self, households: Sequence[Household], now: Micros | None = None) -> list[dict[str, Any]]:
         """One assessment a household, in the order given. Raises `Invalid` before anything is computed.
 
@@ -37,36 +55,48 @@ class Scorer:
         cases = read_cases(households, self.frame, self.settings, time.time_ns() // 1000 if now is None else now)
         answers: dict[str, dict[str, Any]] = {}
         for as_of in sorted(set(cases.as_of)):
-            chosen = [i for i, moment in enumerate(cases.as_of) if moment == as_of]
-            answers.update(self._at(cases.of(chosen), as_of))
-        return [answers[household_id] for household_id in cases.household_ids]
+            ids = [name for name, moment in zip(cases.household_ids, cases.as_of, strict=True) if moment == as_of]
+            answers.update(assess_parts(self.bundle, cases.tables, [(name,) for name in ids], as_of))
+        return [answers[name] for name in cases.household_ids]
 
-    def _at(self, cases: Cases, as_of: Micros) -> dict[str, dict[str, Any]]:
-        """Assess households that share a moment. One that cannot be computed becomes an error, the others stay."""
-        try:
-            return self._assessed(cases, as_of)
-        except Exception:
-            if len(cases.household_ids) > 1:
-                alone = (self._at(cases.of([i]), as_of) for i in range(len(cases.household_ids)))
-                return {household_id: answer for part in alone for household_id, answer in part.items()}
-            logger.exception("one household could not be assessed")
-            household_id = cases.household_ids[0]
-            answer = failed(self.bundle, household_id, as_of)
-            answer["data_quality"]["unknown_codes"] = 0
-            return {household_id: answer}
 
-    def _assessed(self, cases: Cases, as_of: Micros) -> dict[str, dict[str, Any]]:
-        history = history_from_tables(
-            cases.events, cases.members, cases.households, self.bundle.catalogue, time_zone=self.bundle.time_zone
-        )
-        answers = assessments(self.bundle, history, as_of)
-        for answer, unknown in zip(answers, unknown_codes(history, as_of), strict=True):
-            answer["data_quality"]["unknown_codes"] = unknown
-        return dict(zip(history.household_ids, answers, strict=True))
+def assess_parts(
+    bundle: Bundle, tables: Tables, parts: Sequence[tuple[str, ...]], as_of: Micros, *, reasons: bool = True
+) -> dict[str, dict[str, Any]]:
+    """Assess the households named in `parts`, together if possible.
+
+    Households of one part share persons and stay together. When a computation fails, it is repeated on halves until
+    the part at fault is alone: its households become errors without a number, all others are untouched.
+    """
+    names = {name for part in parts for name in part}
+    try:
+        return _assessed(bundle, tables.of(names), as_of, reasons=reasons)
+    except Exception as error:
+        if len(parts) > 1:
+            middle = len(parts) // 2
+            halves = (
+                assess_parts(bundle, tables, half, as_of, reasons=reasons) for half in (parts[:middle], parts[middle:])
+            )
+            return {name: answer for half in halves for name, answer in half.items()}
+        logger.error("%d household(s) could not be assessed\n%s", len(names), places(error))
+    answers = {name: failed(bundle, name, as_of) for name in sorted(names)}
+    for answer in answers.values():
+        answer["data_quality"]["unknown_codes"] = 0
+    return answers
+
+
+def _assessed(bundle: Bundle, tables: Tables, as_of: Micros, *, reasons: bool) -> dict[str, dict[str, Any]]:
+    history = history_from_tables(
+        tables.events, tables.members, tables.households, bundle.catalogue, time_zone=bundle.time_zone
+    )
+    answers = assessments(bundle, history, as_of, reasons=reasons)
+    for answer, unknown in zip(answers, unknown_codes(history, as_of), strict=True):
+        answer["data_quality"]["unknown_codes"] = unknown
+    return dict(zip(history.household_ids, answers, strict=True))
 
 
 def unknown_codes(history: History, as_of: Micros) -> list[int]:
-    """How many events known at `as_of` carry a code outside the catalogue, by household: kept, counted, never scored."""
+    """How many events known at `as_of` carry a code outside the catalogue, by household: counted, never scored."""
     unknown = is_known(history.known_from, history.known_until, as_of) & (history.code == UNKNOWN_CODE)
     counts = np.bincount(history.household[unknown], minlength=len(history.household_ids))
     return [int(count) for count in counts]
@@ -81,9 +111,9 @@ def in_language(value: Any, language: str | None) -> Any:
     if language is None:
         return value
     if isinstance(value, dict):
-        if value and set(value) <= set(LANGUAGES):
-            return {language: value[language]}
-        return {name: in_language(part, language) for name, part in value.items()}
+        is_text = all(name in value for name in LANGUAGES)
+        others = {name for name in LANGUAGES if is_text and name != language}
+        return {name: in_language(part, language) for name, part in value.items() if name not in others}
     if isinstance(value, list):
         return [in_language(part, language) for part in value]
     return value

@@ -79,10 +79,10 @@ async def model(request: Request) -> JSONResponse:
     return JSONResponse(card(scorer.bundle))
 
 
-reading = Starlette(routes=[Route("/model", model)])
+addresses = Starlette(routes=[Route("/model", model)])
 
 
-@bentoml.asgi_app(reading)
+@bentoml.asgi_app(addresses)
 @bentoml.service(
     name="povrisk",
     service_class=GuardedService,
@@ -100,9 +100,10 @@ class HouseholdRisk:
         from serving.scoring import Scorer
 
         self.scorer = Scorer(read_bundle(Path(os.environ[BUNDLE]), key=bundle_key(os.environ)), LIMITS)
-        reading.state.scorer = self.scorer
+        self.scorer.warm_up()
+        addresses.state.scorer = self.scorer
 
-    @bentoml.on_deployment
+    @bentoml.on_deployment  # type: ignore[untyped-decorator]
     @staticmethod
     def refuse_without_bundle_or_tokens() -> None:
         """Fail once, before any worker starts, instead of in every worker again and again."""

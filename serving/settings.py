@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -38,8 +39,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            if getattr(self, each.name) <= 0:
-                raise SettingRefused(f"{PREFIX}{each.name.upper()} must be above 0")
+            if not 0 < getattr(self, each.name) < math.inf:
+                raise SettingRefused(f"{PREFIX}{each.name.upper()} must be a number above 0")
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:

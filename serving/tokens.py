@@ -22,6 +22,9 @@ class Role(Enum):
     RESEARCHER = "researcher"
 
 
+ROLES = "platform, caseworker, supervisor or researcher"
+
+
 class TokensRefused(ValueError):
     """The tokens cannot be used; the message never holds a token."""
 
@@ -63,9 +66,7 @@ supervisor or researcher
         role, _, token = entry.partition(":")
         token = token.strip()
         if role.strip() not in {known.value for known in Role}:
-            raise TokensRefused(
-                f"token {number} has no known role; write role:token with platform, caseworker, supervisor or researcher"
-            )
+            raise TokensRefused(f"token {number} has no known role; write role:token with {ROLES}")
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise TokensRefused(f"token {number} is empty or holds characters that no header can carry")
         if token in roles:

@@ -2,7 +2,46 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("povrisk", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.load_profile("povrisk")
+
+
+@pytest.fixture(scope="session")
+def tiny_county(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A synthetic county of 600 households over 48 months. Shared: read it, never write to it."""
+    from training.county.simulate import simulate
+
+    return _once(tmp_path_factory, "county", lambda folder: simulate(folder, households=600, months=48, seed=3))
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_county: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An unsigned bundle trained on the tiny county; too small to be any good. Shared: read it, never write to it."""
+    from training.study import Plan, study, write_candidate
+
+    def train(folder: Path) -> None:
+        write_candidate(study(tiny_county, Plan(split="household")), folder, {"version": "test", "run_id": "none"})
+
+    return _once(tmp_path_factory, "bundle", train)
+
+
+def _once(tmp_path_factory: pytest.TempPathFactory, name: str, build: Callable[[Path], object]) -> Path:
+    """The folder that `build` writes, built by the first process of the test run that asks for it."""
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent
+    folder = place / "shared" / name
+    folder.parent.mkdir(exist_ok=True)
+    with (folder.parent / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            build(folder)
+    return folder

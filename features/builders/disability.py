@@ -1,8 +1,8 @@
 """What disability costs a household and what care it needs.
 
 A grade is kept as the certificate says it: 1 is the greatest need, 4 the smallest. A smaller number may therefore
-only raise the risk. Without a certificate there is no grade at all, which is unknown and not zero: zero would read
-as graver than grade 1. That somebody holds a certificate is counted apart.
+only raise the risk. Without a certificate there is no grade at all, and never zero: zero would read as graver than
+grade 1. That somebody holds a certificate is counted apart.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ FEATURES: tuple[Feature, ...] = (
         Unit.SCALE,
         codes=_GRADED,
         window=ever(),
+        when_absent=Absent.NOT_APPLICABLE,
+        linked_by=_SEEN_BY_ANYONE,
         bounds=(1.0, 4.0),
         direction=Direction.MORE_IS_BETTER,
     ),
@@ -48,11 +50,13 @@ FEATURES: tuple[Feature, ...] = (
             "新评定的最高照护需要等级（1级最高）",
             "greatest need of care newly certified (grade 1 is the greatest)",
         ),
-        (12, 24),
+        (12,),
         group=Group.DISABILITY,
         measure=Measure.MIN,
         unit=Unit.SCALE,
         codes=_GRADED,
+        when_absent=Absent.NOT_APPLICABLE,
+        linked_by=_SEEN_BY_ANYONE,
         bounds=(1.0, 4.0),
         direction=Direction.MORE_IS_BETTER,
     ),

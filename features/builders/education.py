@@ -33,6 +33,8 @@ FEATURES: tuple[Feature, ...] = (
         Unit.SCALE,
         codes=("EDU//ENROL",),
         window=last(months=24),
+        when_absent=Absent.NOT_APPLICABLE,
+        linked_by=_SCHOOL,
         bounds=(1.0, 5.0),
     ),
     *over_windows(
@@ -119,6 +121,8 @@ FEATURES: tuple[Feature, ...] = (
         Unit.SCALE,
         codes=("EDU//AID_GRADE",),
         window=last(months=24),
+        when_absent=Absent.NOT_APPLICABLE,
+        linked_by=_SCHOOL,
         bounds=(1.0, 3.0),
     ),
     *over_windows(

@@ -62,7 +62,7 @@ FEATURES: tuple[Feature, ...] = (
         4.0,
     ),
     Feature(
-        "wage_month_max_12m",
+        "wage_month_max_amount_12m",
         Text("近12个月单月最高工资", "highest monthly wage, last 12 months"),
         Group.INCOME,
         Measure.MAX,

@@ -29,6 +29,7 @@ KINDS: tuple[EventKind, ...] = (
         value="",
         lag_days=(5, 60),
         sensitivity="I",
+        follows=False,
     ),
     EventKind(
         "HKM//MISSING",
@@ -49,6 +50,7 @@ KINDS: tuple[EventKind, ...] = (
         value="",
         lag_days=(1, 30),
         sensitivity="I",
+        follows=False,
     ),
     EventKind(
         "MAR//MARRY",
@@ -70,5 +72,6 @@ KINDS: tuple[EventKind, ...] = (
         lag_days=(3, 60),
         bounds=(0.0, 125.0),
         sensitivity="I",
+        follows=False,
     ),
 )

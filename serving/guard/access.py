@@ -56,10 +56,7 @@ class Access:
     def _check(self, scope: Scope) -> None:
         rule = RULES.get(scope["path"])
         headers = Headers(scope=scope)
-        if rule is None or rule.roles:
-            role = self._role(scope, headers)
-        else:
-            role = None
+        role = self._role(scope, headers) if rule is None or rule.roles else None
         if rule is None:
             raise UnknownAddress("the endpoints are listed in /docs.json")
         if scope["method"] not in rule.methods:

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.errors import MEDIA_TYPE, Failed, Refusal, refusal_for
-from serving.redaction import request_is_running
+from serving.redaction import places, request_is_running
 
 logger = logging.getLogger("povrisk.serving")
 _noted: ContextVar[list[Refusal] | None] = ContextVar("noted", default=None)
@@ -63,8 +63,8 @@ class Problems:
             refusal = None if error_status is None else (noted[-1] if noted else refusal_for(error_status))
         except Refusal as raised:
             refusal = raised
-        except Exception:
-            logger.exception("a call failed")
+        except Exception as error:
+            logger.error("a call failed\n%s", places(error))
             refusal = Failed("the fault is logged; no result was computed")
         if refusal is None:
             return

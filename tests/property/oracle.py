@@ -17,6 +17,9 @@ from features.definition import Absent, Feature, Measure
 
 Row = dict[str, Any]
 NAN = math.nan
+STAYS = frozenset({"TST//STAYS"})
+AUTHORISED = frozenset({"TST//SIGNED"})
+OF_THE_HOUSEHOLD = frozenset({"TST//END_ALL"})
 
 
 def vector(
@@ -88,10 +91,10 @@ def at_home(members: list[Row], as_of: pd.Timestamp) -> list[Row]:
 
 def belongs(e: Row, members: list[Row], household: str, as_of: pd.Timestamp) -> bool:
     """Whether an event counts for the household."""
-    place = None if e["person_id"] is None else home(e["person_id"], members, as_of)
+    place = None if e["person_id"] is None or e["code"] in STAYS else home(e["person_id"], members, as_of)
     if place is None:
         return bool(e["household_id"] == household)
-    return bool(place["household_id"] == household and (_runs(place, as_of) or e["occurred_at"] < place["left_at"]))
+    return bool(place["household_id"] == household and (_runs(place, as_of) or e["occurred_at"] <= place["left_at"]))
 
 
 def _value(
@@ -131,7 +134,11 @@ def _value(
     begins = [e for e in found if any(matches(p, e["code"]) for p in feature.codes)]
     ends = [e for e in found if e not in begins and any(matches(p, e["code"]) for p in feature.closed_by)]
     if not begins:
-        is_linked = any(inside(e, 24) and matches(p, e["code"]) for e in seen for p in feature.linked_by)
+        is_linked = any(
+            inside(e, 24) and matches(p, e["code"]) and e["code"] not in AUTHORISED
+            for e in seen
+            for p in feature.linked_by
+        )
         if feature.when_absent is Absent.KNOWN_NONE and is_linked:
             return float(feature.window.months or 0) if measure is Measure.MONTHS_SINCE else 0.0
         return NAN
@@ -143,14 +150,10 @@ def _value(
         people = {e["person_id"] for e in begins} - {None}
         return float(len(people)) if people else NAN
     if measure in (Measure.OPEN, Measure.MONTHS_OPEN):
-        last_end = max((e["occurred_at"] for e in ends), default=None)
-        # A spell lives on if it began, or was begun again, no earlier than the last ending.
-        after = [e for e in begins if last_end is None or e["occurred_at"] >= last_end]
-        if not after:
-            return 0.0
+        starts = [s for s in _open_since(begins, ends) if s is not None]
         if measure is Measure.OPEN:
-            return 1.0
-        return _months(as_of - _spell_start(begins, ends))
+            return float(bool(starts))
+        return _months(as_of - min(starts)) if starts else 0.0
     known = [e["value"] for e in begins if not math.isnan(e["value"])]
     if measure is Measure.SUM:
         return float(sum(known)) if len(known) == len(begins) else NAN
@@ -161,16 +164,20 @@ def _value(
     return float({Measure.MAX: max, Measure.MIN: min, Measure.LAST: _last, Measure.FIRST: _first}[measure](known))
 
 
-def _spell_start(begins: list[Row], ends: list[Row]) -> pd.Timestamp:
-    start = None
-    for moment in sorted({e["occurred_at"] for e in begins + ends}):
-        # A beginning outweighs an ending at the same instant: attention is kept.
-        if any(e["occurred_at"] == moment for e in begins):
-            start = start or moment
-        else:
-            start = None
-    assert start is not None
-    return start
+def _open_since(begins: list[Row], ends: list[Row]) -> list[pd.Timestamp | None]:
+    """For every person who ever began a spell: since when it runs, or None if it has ended."""
+    since = []
+    for person in {e["person_id"] for e in begins}:
+        own = [e for e in begins if e["person_id"] == person]
+        closing = [
+            e for e in ends if e["code"] in OF_THE_HOUSEHOLD or e["person_id"] is None or e["person_id"] == person
+        ]
+        start = None
+        for moment in sorted({e["occurred_at"] for e in own + closing}):
+            # A beginning outweighs an ending at the same instant: attention is kept.
+            start = start or moment if any(e["occurred_at"] == moment for e in own) else None
+        since.append(start)
+    return since
 
 
 def _months(span: pd.Timedelta) -> float:

@@ -28,9 +28,7 @@ def test_equals_the_oracle(world: World, as_of: pd.Timestamp) -> None:
     found = vectors(world, as_of)
     event_rows, member_rows, households = world
     for h, household in enumerate(HOUSEHOLD_IDS):
-        expected = oracle.vector(
-            event_rows, member_rows, households[h]["residence"], DENSE, household, as_of, ZONE
-        )
+        expected = oracle.vector(event_rows, member_rows, households[h]["residence"], DENSE, household, as_of, ZONE)
         np.testing.assert_allclose(found[h], expected, rtol=1e-12, atol=1e-9, err_msg=household)
 
 
@@ -40,7 +38,12 @@ def test_the_unknown_future_changes_no_byte(world: World, as_of: pd.Timestamp, o
     event_rows, member_rows, households = world
     past = [e for e in event_rows if e["known_at"] <= as_of]
     scrambled = [
-        {**e, "value": -e["value"], "code": random.choice(DENSE.kinds).code, "household_id": random.choice(HOUSEHOLD_IDS)}
+        {
+            **e,
+            "value": -e["value"],
+            "code": random.choice(DENSE.kinds).code,
+            "household_id": random.choice(HOUSEHOLD_IDS),
+        }
         for e in event_rows
         if e["known_at"] > as_of
     ]

@@ -34,9 +34,20 @@ Row = dict[str, Any]
 def dense_catalogue() -> Catalogue:
     """Few codes and every measure over every window, so that collisions are common."""
     department = Department("TST", "测试", Text("测试", "test"))
-    names = ("PAID", "PAID_MORE", "BEGIN", "END")
+    names = ("PAID", "PAID_MORE", "BEGIN", "END", "END_ALL", "STAYS", "SIGNED")
     kinds = tuple(
-        EventKind(f"TST//{n}", Text(n, n), department, Unit.SCALE, Level.PERSON, "any", (1, 9), (-1e6, 1e6))
+        EventKind(
+            f"TST//{n}",
+            Text(n, n),
+            department,
+            Unit.SCALE,
+            Level.HOUSEHOLD if n == "END_ALL" else Level.PERSON,
+            "any",
+            (1, 9),
+            (-1e6, 1e6),
+            follows=n != "STAYS",
+            is_authorised=n == "SIGNED",
+        )
         for n in names
     )
     features: list[Feature] = []
@@ -45,9 +56,16 @@ def dense_catalogue() -> Catalogue:
         window = ever() if months is None else last(months=months)
         features.append(
             Feature(
-                f"{measure.value}_{window.suffix}", Text("数", "number"), Group.INCOME, measure, Unit.SCALE,
-                window=window, bounds=(-1e9, 1e9), direction=Direction.OPEN, **more,
-            )  # fmt: skip
+                f"{measure.value}_{window.suffix}",
+                Text("数", "number"),
+                Group.INCOME,
+                measure,
+                Unit.SCALE,
+                window=window,
+                bounds=(-1e9, 1e9),
+                direction=Direction.OPEN,
+                **more,
+            )
         )
 
     can_be_none = {Measure.COUNT, Measure.SUM, Measure.MAX, Measure.PERSONS, Measure.MONTHS_SINCE}
@@ -57,12 +75,16 @@ def dense_catalogue() -> Catalogue:
                 continue
             absent = Absent.KNOWN_NONE if measure in can_be_none else Absent.UNKNOWN
             linked = {"linked_by": ("TST//BEGIN",)} if absent is Absent.KNOWN_NONE else {}
-            declare(measure, months, codes=("TST//PAID", "TST//PAID_MORE"), when_absent=absent, **linked)
+            declare(measure, months, codes=("TST//PAID", "TST//PAID_MORE", "TST//STAYS"), when_absent=absent, **linked)
         for measure in (Measure.OPEN, Measure.MONTHS_OPEN):
             declare(
-                measure, months, codes=("TST//BEGIN",), closed_by=("TST//END",),
-                when_absent=Absent.KNOWN_NONE, linked_by=("*",),
-            )  # fmt: skip
+                measure,
+                months,
+                codes=("TST//BEGIN",),
+                closed_by=("TST//END", "TST//END_ALL"),
+                when_absent=Absent.KNOWN_NONE,
+                linked_by=("*",),
+            )
     declare(Measure.RATIO, 1, of=("sum_3m", "sum_12m"), scale=4.0)
     declare(Measure.DIFFERENCE, 1, of=("sum_12m", "max_3m"))
     declare(Measure.MEMBERS, None)
@@ -112,7 +134,9 @@ def members(draw: st.DrawFn) -> list[Row]:
     """Membership rows; people move, come back, and some leavings are learned of later."""
     rows: list[Row] = []
     for person in PERSON_IDS:
-        birth = draw(st.one_of(st.none(), st.dates(pd.Timestamp("1940-01-01").date(), pd.Timestamp("2022-12-31").date())))
+        birth = draw(
+            st.one_of(st.none(), st.dates(pd.Timestamp("1940-01-01").date(), pd.Timestamp("2022-12-31").date()))
+        )
         for _ in range(draw(st.integers(0, 2))):
             joined = draw(_days)
             left = draw(st.one_of(st.none(), st.integers(joined, 1000)))
@@ -130,7 +154,9 @@ def members(draw: st.DrawFn) -> list[Row]:
                 continue
             rows.append(row)
             if left is not None:
-                rows.append({**row, "left_at": _moment(left), "known_at": _moment(left + draw(st.sampled_from([25, 90])))})
+                rows.append(
+                    {**row, "left_at": _moment(left), "known_at": _moment(left + draw(st.sampled_from([25, 90])))}
+                )
     return rows
 
 

@@ -22,10 +22,10 @@ class Assumptions:
     time_zone: str = "Asia/Shanghai"
     first_month: str = "2019-01-01"
     # The county lives this long before its first written month, so that shocks and statuses are already mixed.
-    warm_up_months: int = 24
+    warm_up_months: int = 36
     horizon_months: int = 12
-    # Outcomes of the last as-of moment must have been reported: about two months.
-    reporting_months: int = 2
+    # Outcomes of the last as-of moment must have been reported by then.
+    reporting_days: int = 60
 
     # --- places ---------------------------------------------------------------------------------------------------
     region: str = "demo"
@@ -54,7 +54,8 @@ class Assumptions:
     mortality_at_60: float = 0.008
     mortality_growth: float = 0.095
     mortality_floor: float = 0.0008
-    # Chance of schooling up to primary, middle, high school, college for those born before 1965, to 1985, later.
+    # Ages at the start of the warm-up that part the cohorts of schooling; chances of primary, middle, high, college.
+    schooling_cohorts: tuple[float, float] = (52.0, 32.0)
     education_by_cohort: tuple[tuple[float, ...], ...] = (
         (0.62, 0.28, 0.08, 0.02),
         (0.24, 0.48, 0.18, 0.10),
@@ -70,8 +71,8 @@ class Assumptions:
     # Share of people of working age who earn, by schooling.
     works_shares: tuple[float, ...] = (0.66, 0.76, 0.80, 0.86)
     # Share of earners whose wage reaches the wage records, by schooling, and what city work adds.
-    formal_shares: tuple[float, ...] = (0.44, 0.58, 0.74, 0.92)
-    formal_urban_bonus: float = 0.10
+    formal_shares: tuple[float, ...] = (0.84, 0.89, 0.94, 0.98)
+    formal_urban_bonus: float = 0.02
     # Median monthly wage by schooling, spread between persons (log), factor of town and city.
     wages: tuple[float, ...] = (2050.0, 2650.0, 3300.0, 4900.0)
     wage_spread: float = 0.28
@@ -99,33 +100,40 @@ class Assumptions:
     months_without_work: tuple[int, int, int] = (3, 6, 11)
     unemployment_benefit: float = 1150.0
     benefit_months: int = 8
-    unemployment_registered: float = 0.85
+    unemployment_registered: float = 0.95
     public_post: tuple[float, float] = (600.0, 0.2)
+    public_post_months: int = 12
+    trained_after_loss: float = 0.6
 
     # --- vulnerability: log factors of the hazard ------------------------------------------------------------------
     # Baseline monthly intensity of an average household that nothing has happened to.
     base_monthly: float = 0.00125
     # Approvals are slow around the spring festival and catch up before the year's end.
     base_season: tuple[float, ...] = (0.9, 0.7, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.05, 1.15, 1.2)
-    centre: float = -0.95
-    per_log_income: float = -0.62
+    centre: float = -1.05
+    per_log_income: float = -0.55
     no_earner: float = 0.55
     one_earner_of_three: float = 0.30
-    per_dependent_share: float = 0.60
-    elders_alone: float = 0.25
-    per_low_schooling: float = 0.30
-    formerly_poor: float = 0.60
+    per_dependent_share: float = 0.90
+    elders_alone: float = 0.30
+    per_low_schooling: float = 0.12
+    formerly_poor: float = 0.70
     rural: float = 0.20
-    per_disabled: float = 0.50
-    per_chronic: float = 0.22
-    low_buffer: float = 0.25
-    frailty_spread: float = 0.20
+    per_disabled: float = 0.60
+    per_chronic: float = 0.30
+    low_buffer: float = 0.20
+    # Savings are low below this log income against the reference, give or take.
+    buffer_from: float = -0.45
+    buffer_noise: float = 0.25
+    frailty_spread: float = 0.12
     # Added after leaving a status: first year, second and third year, later.
     cleared: tuple[float, float, float] = (0.60, 0.35, 0.15)
     # The hazard's log factor lives on this grid, so that the expectation over future shocks is a table.
     step: float = 0.1
-    levels: int = 72
-    middle: int = 32
+    levels: int = 64
+    middle: int = 36
+    # No household counts for more than this log factor, whatever comes together.
+    highest: float = 2.2
 
     # --- shocks and aid -------------------------------------------------------------------------------------------
     shocks: tuple[ShockKind, ...] = SHOCKS
@@ -164,13 +172,31 @@ class Assumptions:
     refused_per_intensity: float = 0.35
     survey_noise: float = 0.12
 
+    assisted_in_status_monthly: float = 0.012
+    temporary_assistance: tuple[float, float] = (1500.0, 0.5)
+
+    # --- disability, disasters, family ----------------------------------------------------------------------------
+    grade_shares: tuple[float, ...] = (0.12, 0.26, 0.32, 0.30)
+    care_subsidy: float = 110.0
+    care_subsidy_share: float = 0.75
+    living_subsidy: float = 95.0
+    living_subsidy_months: int = 24
+    rehabilitation: tuple[float, float] = (420.0, 0.6)
+    rehabilitation_monthly: float = 0.22
+    crop_lost: float = 0.35
+    market_lost: float = 0.40
+    fire_loss: tuple[float, float] = (9000.0, 0.8)
+    orphan_allowance: float = 1000.0
+    # Children whom a parent's death or disappearance leaves without support of their own.
+    unsupported_share: float = 0.7
+
     # --- medical money --------------------------------------------------------------------------------------------
     major_stay: tuple[float, float] = (8200.0, 0.45)
     plain_stay: tuple[float, float] = (2000.0, 0.5)
     chronic_visit: tuple[float, float] = (130.0, 0.6)
     drug_purchase: tuple[float, float] = (95.0, 0.6)
-    chronic_visits_monthly: float = 0.34
-    drugs_monthly: float = 0.16
+    chronic_visits_monthly: float = 0.5
+    drugs_monthly: float = 0.45
     reversal_share: float = 0.02
     aid_share_of_cost: tuple[float, float] = (0.25, 0.55)
     premium_by_year: tuple[float, float] = (250.0, 30.0)
@@ -180,6 +206,10 @@ class Assumptions:
     # Payment a term by stage: nursery, primary, junior, senior, higher.
     fees: tuple[float, ...] = (1500.0, 320.0, 480.0, 1600.0, 6500.0)
     fee_spread: float = 0.35
+    fee_recorded: float = 0.85
+    admission_cost: tuple[float, float] = (11000.0, 0.3)
+    student_aid_if_poor: float = 0.65
+    student_aid_else: float = 0.05
     aid_stops_yearly: float = 0.06
 
     # --- who is seen ----------------------------------------------------------------------------------------------
@@ -190,6 +220,10 @@ class Assumptions:
     # Yearly chance to sign an authorisation: anyone, and someone who applied or is in a status.
     signs_yearly: tuple[float, float] = (0.015, 0.35)
     authorisation_months: int = 12
+    savings: tuple[float, float] = (21000.0, 1.1)
+    debt_service: tuple[float, float] = (1300.0, 0.6)
+    housing_fund_from: float = 4200.0
+    housing_fund_share: float = 0.12
 
     # --- reporting ------------------------------------------------------------------------------------------------
     null_share: float = 0.005

@@ -120,8 +120,7 @@ def _arrivals(
 ) -> People:
     """People without plans yet, schooled as their cohort was."""
     n = len(home)
-    # The grid begins in January 2017: born in 1965 is 624 months before it, born in 1985 is 384.
-    cohort = np.searchsorted(np.array([-624.0, -384.0]), born)
+    cohort = np.searchsorted(-12.0 * np.array(assumptions.schooling_cohorts), born)
     schooling = np.select(
         [cohort == 0, cohort == 1],
         [drawn(rng, assumptions.education_by_cohort[0], n), drawn(rng, assumptions.education_by_cohort[1], n)],

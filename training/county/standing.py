@@ -6,7 +6,7 @@ counts who lives together in every month, which is what vulnerability and exposu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,7 +22,11 @@ WORKING_AGE = (18.0, 60.0)
 
 @dataclass(frozen=True)
 class Places:
-    """Where the households of a block live. `ends` is the month in which a household leaves the county, else `FAR`."""
+    """Where the households of a block live.
+
+    `ends` is the month in which a household leaves the county, else `FAR`; `dies_out` says that it ends by the death
+    of the only one who lived there.
+    """
 
     residence: Ints
     township: Ints
@@ -30,6 +34,7 @@ class Places:
     migrant: Bools
     farm: Floats
     ends: Ints
+    dies_out: Bools
 
 
 @dataclass(frozen=True)
@@ -88,9 +93,31 @@ def settle(assumptions: Assumptions, grid: Grid, n: int, rng: np.random.Generato
     moves = rng.random(n) < monthly(assumptions.moves_away_yearly) * grid.reach
     ends = np.where(moves, rng.integers(0, grid.reach, n), FAR)
     migrant = rng.random(n) < np.array(assumptions.migrant_shares)[residence]
-    return Places(
-        residence, township, minority, migrant, np.where(farms, lognormal(rng, assumptions.farm_income, n), 0.0), ends
-    )
+    farm = np.where(farms, lognormal(rng, assumptions.farm_income, n), 0.0)
+    return Places(residence, township, minority, migrant, farm, ends, np.zeros(n, np.bool_))
+
+
+def with_last_deaths(
+    assumptions: Assumptions, grid: Grid, people: People, places: Places, rng: np.random.Generator
+) -> Places:
+    """Let people over 60 who live alone for good die in their time; their households end with them.
+
+    These deaths are apart from the blows: they end the observation and say nothing about the hazard before.
+    """
+    n = len(places.ends)
+    alone = np.bincount(people.household, minlength=n) == 1
+    alone[people.next_home[people.next_home >= 0]] = False
+    who = np.flatnonzero(alone[people.household] & (people.born < -12.0 * 60) & (people.next_home < 0))
+    yearly = mortality(assumptions, people.ages(grid.reach)[who])
+    due = np.cumsum(yearly / 12.0, axis=1) >= rng.exponential(size=len(who))[:, np.newaxis]
+    month = np.where(due.any(axis=1), due.argmax(axis=1), FAR)
+    home = people.household[who]
+    dies_out = np.zeros(n, np.bool_)
+    dies_out[home] = month < places.ends[home]
+    ends = places.ends.copy()
+    ends[home] = np.minimum(ends[home], month)
+    people.leaves[who] = np.minimum(people.leaves[who], month)
+    return replace(places, ends=ends, dies_out=dies_out)
 
 
 def employ(assumptions: Assumptions, people: People, places: Places, rng: np.random.Generator) -> Working:
@@ -138,7 +165,7 @@ def composition(assumptions: Assumptions, grid: Grid, people: People, working: W
     return Composition(
         members=members,
         children=counted(age < 16),
-        elders=counted(age >= 65),
+        elders=counted(age >= 60),
         adults=counted(age >= WORKING_AGE[0]),
         earners=counted(earning),
         low_schooling=counted(earning * each(people.schooling == 0)),
@@ -178,7 +205,7 @@ def stand(
     share = np.clip(assumptions.formerly_poor_share * pull / pull.mean(), 0.0, 0.8)
     # Whoever was registered as poor has been met by the administration, so is not silent.
     formerly = (rng.random(n) < share) & (visibility != SILENT)
-    low = rng.random(n) < 1.0 / (1.0 + np.exp(1.0 + 1.6 * gap))
+    low = gap + assumptions.buffer_noise * rng.standard_normal(n) < assumptions.buffer_from
     return Standing(formerly, low, visibility.astype(np.int64), assumptions.frailty_spread * rng.standard_normal(n))
 
 
@@ -189,7 +216,7 @@ def log_income(assumptions: Assumptions, composed: Composition) -> Floats:
 
 
 def elders_only(composed: Composition) -> Bools:
-    """Households of people over 65 alone."""
+    """Households of people over 60 alone."""
     return np.asarray((composed.elders > 0) & (composed.elders >= composed.members - 0.5))
 
 

@@ -93,7 +93,7 @@ def live_through(
         positions = np.arange(begins[month], begins[month + 1])
         weight[positions] = hazard.strike_month(state, exposure, shocks, positions, month)
         in_status[:, month] = (state.until > month) & (ends > month)
-        if month + 1 >= grid.warm_up:
+        if month >= grid.warm_up:
             free = (state.until <= month) & (ends > month)
             truth[free, month] = hazard.probability(state, exposure, month)[free]
     spells = Spells(

@@ -1,0 +1,197 @@
+"""Commands over a bundle: `verify`, `score`, `assess`, `request`, `serve`."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import json
+import os
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from features.dataset import DatasetRefused, read_dataset
+from serving.errors import Refusal
+from serving.running import LOOPBACK, PortTaken, free_port, run_service
+from serving.settings import BUNDLE, SettingRefused, bundle_key, settings_from
+from serving.tokens import TOKENS, TOKENS_FILE, TokensRefused, demo_tokens, tokens_from
+
+C = TypeVar("C")
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+language = click.option("--lang", type=click.Choice(["zh", "en"]), help="One language; both without it.")
+
+
+def refuse(error: Exception) -> click.ClickException:
+    """A refusal of input: its reason on standard error, exit code 1, no traceback."""
+    if isinstance(error, Refusal) and error.errors:
+        listed = [f"{'.'.join(map(str, e.path))} {e.reason}" for e in error.errors]
+        return click.ClickException("\n".join([error.detail, *listed]))
+    return click.ClickException(str(error))
+
+
+def open_bundle(folder: Path) -> Any:
+    """The verified bundle; warns once when no key was set to check who published it."""
+    from models.bundle import BundleRefused, read_bundle
+
+    try:
+        key = bundle_key(os.environ)
+        bundle = read_bundle(folder, key=key)
+    except (BundleRefused, SettingRefused) as error:
+        raise refuse(error) from error
+    if key is None:
+        click.echo("POVRISK_BUNDLE_KEY is not set: the bundle is whole, but who published it is not checked.", err=True)
+    return bundle
+
+
+@click.command()
+@click.argument("bundle", type=FOLDER)
+@as_json
+def verify(bundle: Path, as_json: bool) -> None:
+    """Verify a bundle: files, hashes, contract, golden rows, signature."""
+    from models.bundle import verify_bundle
+
+    try:
+        key = bundle_key(os.environ)
+    except SettingRefused as error:
+        raise refuse(error) from error
+    checks = verify_bundle(bundle, key=key)
+    passed = all(check.passed for check in checks)
+    if as_json:
+        listed = [check._asdict() for check in checks]
+        click.echo(json.dumps({"passed": passed, "signature_checked": key is not None, "checks": listed}))
+    else:
+        table = Table("check", "", "detail", title="Bundle verification")
+        for check in checks:
+            table.add_row(check.name, "ok" if check.passed else "REFUSED", check.detail)
+        Console().print(table)
+        if key is None:
+            click.echo("POVRISK_BUNDLE_KEY is not set, so the signature was not checked.", err=True)
+    if not passed:
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+@click.argument("bundle", type=FOLDER)
+@click.argument("folder", type=FOLDER)
+@click.option("--as-of", "as_of", required=True, help="Moment of judgement; a date means its end.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="Parquet, or CSV by its name."
+)
+@click.option("--no-reasons", is_flag=True, help="Leave out the reasons.")
+@as_json
+def score(bundle: Path, folder: Path, as_of: str, out: Path, no_reasons: bool, as_json: bool) -> None:
+    """Assess every household of a dataset folder; one row a household."""
+    from serving.batch import score_dataset
+
+    opened = open_bundle(bundle)
+    try:
+        report = score_dataset(opened, folder, as_of, out, reasons=not no_reasons)
+    except (DatasetRefused, OSError) as error:
+        raise refuse(error) from error
+    if as_json:
+        click.echo(json.dumps({**dataclasses.asdict(report), "out": str(out)}, ensure_ascii=False))
+        return
+    table = Table("tier", "households", title=f"{report.households:,} assessments")
+    for tier, n in report.by_tier.items():
+        table.add_row(tier, f"{n:,}")
+    Console().print(table)
+    click.echo(", ".join(f"{n:,} {status}" for status, n in report.by_status.items()) + f"; written to {out}")
+
+
+@click.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--household", required=True, help="Its id in the dataset.")
+@click.option("--as-of", "as_of", required=True, help="Moment of judgement; a date means its end.")
+@as_json
+def request(folder: Path, household: str, as_of: str, as_json: bool) -> None:
+    """Print the request for one household as it was known at a moment (JSON, with or without --json)."""
+    from serving.extract import request_of
+
+    try:
+        body = request_of(read_dataset(folder), household, as_of)
+    except DatasetRefused as error:
+        raise refuse(error) from error
+    click.echo(json.dumps(body, ensure_ascii=False, indent=None if as_json else 2))
+
+
+@click.command()
+@click.argument("bundle", type=FOLDER)
+@click.argument("file", type=click.File("rb"))
+@language
+@as_json
+def assess(bundle: Path, file: BinaryIO, lang: str | None, as_json: bool) -> None:
+    """Assess the one household of a request file and show it ('-' reads standard input)."""
+    from serving.messages import Batch
+    from serving.reading import read_batch
+    from serving.scoring import Scorer, in_language
+    from serving.terminal import show
+
+    try:
+        settings = settings_from(os.environ)
+        batch = read_batch(file.read(), settings, Batch)
+    except (Refusal, SettingRefused) as error:
+        raise refuse(error) from error
+    if len(batch.households) != 1:
+        raise click.ClickException("the file must hold exactly one household; use `povrisk score` for many")
+    opened = open_bundle(bundle)
+    try:
+        answer = Scorer(opened, settings).score(batch.households)[0]
+    except Refusal as error:
+        raise refuse(error) from error
+    if as_json:
+        click.echo(json.dumps(in_language(answer, lang), ensure_ascii=False))
+    else:
+        show(answer, lang, Console())
+    if answer["status"] == "error":
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+@click.argument("bundle", type=FOLDER)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=3000, show_default=True, type=click.IntRange(0, 65_535), help="0 takes a free one.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes that answer calls [default: 1].")
+@click.option("--demo", is_flag=True, help="Make random tokens when none are set, and print them.")
+@as_json
+def serve(bundle: Path, host: str, port: int, workers: int | None, demo: bool, as_json: bool) -> None:
+    """Serve a bundle over HTTP until stopped. The bundle is verified before anything listens."""
+    host = "127.0.0.1" if host == "localhost" else host
+    try:
+        is_loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        raise click.BadParameter("is no IP address", param_hint="--host") from None
+    environment = {**os.environ, BUNDLE: str(bundle.resolve())}
+    if workers is not None:
+        environment["POVRISK_WORKERS"] = str(workers)
+    made: dict[str, str] = {}
+    try:
+        settings_from(environment)
+        if tokens_from(environment) is None:
+            if not demo:
+                raise TokensRefused(f"set {TOKENS} or {TOKENS_FILE}; --demo makes tokens for trying it out")
+            made = demo_tokens()
+            environment[TOKENS] = ",".join(f"{role}:{token}" for role, token in made.items())
+        port = free_port(host, port)
+    except (SettingRefused, TokensRefused, PortTaken) as error:
+        raise refuse(error) from error
+    opened = open_bundle(bundle)
+    if not is_loopback and host not in LOOPBACK:
+        click.echo(
+            f"{host} is reachable from other machines: put a TLS proxy with a header timeout in front.", err=True
+        )
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def ready() -> None:
+        if as_json:
+            click.echo(json.dumps({"url": url, "model": opened.name, "version": opened.version, "tokens": made}))
+            return
+        click.echo(f"Serving {opened.name} {opened.version} at {url} (Ctrl+C stops)")
+        for role, token in made.items():
+            click.echo(f"  demo token {role:<11} {token}")
+
+    if run_service(host, port, environment, ready) != 0:
+        raise click.ClickException("the service ended by itself; its log above says why")

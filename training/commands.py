@@ -1,0 +1,213 @@
+"""Commands that make data and models: `simulate`, `panel`, `train`, `evaluate`, `publish`."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from features.dataset import DatasetRefused
+from features.progress import bar
+from training.acceptance import Gate
+from training.splits import KINDS
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+OUT = click.Path(file_okay=False, path_type=Path)
+as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Refusals of input end with their reason on standard error and exit code 1, never with a traceback."""
+    from models.bundle import BundleRefused
+    from training.publish import PublicationRefused
+
+    try:
+        yield
+    except (DatasetRefused, BundleRefused, PublicationRefused, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@click.command()
+@click.option("--households", type=click.IntRange(1, 2_000_000), required=True, help="How many households.")
+@click.option("--months", type=click.IntRange(36, 240), required=True, help="How many months, at least 36.")
+@click.option("--seed", type=click.IntRange(0), required=True, help="The same seed gives the same county.")
+@click.option("--out", type=OUT, required=True, help="Dataset folder to write.")
+@as_json
+def simulate(households: int, months: int, seed: int, out: Path, as_json: bool) -> None:
+    """Make a synthetic county with known truth."""
+    from training.county.simulate import simulate as simulated
+
+    with _refusing(), bar("Simulating households") as advance:
+        meta = simulated(out, households=households, months=months, seed=seed, progress=advance)
+    if as_json:
+        click.echo(json.dumps({"folder": str(out), "digest": meta.digest, "data_until": meta.data_until}))
+    else:
+        click.echo(f"{households:,} synthetic households over {months} months written to {out}")
+
+
+@click.command()
+@click.argument("name", type=click.Choice(["eph", "sipp"]))
+@click.argument("raw", type=FOLDER)
+@click.option("--out", type=OUT, required=True, help="Dataset folder to write.")
+@as_json
+def panel(name: str, raw: Path, out: Path, as_json: bool) -> None:
+    """Turn a public household panel (raw folder) into a dataset folder."""
+    module = importlib.import_module(f"training.panels.{name}")
+    with _refusing(), bar(f"Reading {name}") as advance:
+        meta = module.build(raw, out, progress=advance)
+    if as_json:
+        click.echo(json.dumps({"folder": str(out), "digest": meta.digest, "label": meta.default_label}))
+    else:
+        click.echo(f"Dataset {meta.name} written to {out}; default label {meta.default_label}")
+        click.echo(meta.provenance)
+
+
+@click.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--label", help="What to foresee; the dataset's own default if not given.")
+@click.option("--train-until", help="Last training moment (a day whose end is the moment).")
+@click.option("--test-from", help="First test moment; at least the horizon after --train-until when split by time.")
+@click.option("--test-until", help="Last test moment.")
+@click.option("--split", type=click.Choice(KINDS), default="time+household", show_default=True)
+@click.option("--experiment", default="povrisk", show_default=True, help="MLflow experiment.")
+@click.option("--predictions", type=click.Path(dir_okay=False, path_type=Path), help="File for the test rows.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@as_json
+def train(
+    folder: Path,
+    label: str | None,
+    train_until: str | None,
+    test_from: str | None,
+    test_until: str | None,
+    split: str,
+    experiment: str,
+    predictions: Path | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Train under MLflow, compare with baselines, say whether it may be published."""
+    from training.run import summary
+    from training.run import train as run
+    from training.study import Plan
+
+    plan = Plan(_given(label), _given(train_until), _given(test_from), _given(test_until), split, seed)
+    with _refusing(), _stages() as progress:
+        done = run(folder, plan, experiment=experiment, predictions=predictions, progress=progress)
+    if as_json:
+        click.echo(json.dumps(summary(done)))
+    else:
+        _print_study(done.run_id, done.store, summary(done), done.study.gates)
+
+
+@click.command()
+@click.argument("run_id")
+@click.option("--out", type=OUT, required=True, help="Bundle folder to write.")
+@as_json
+def publish(run_id: str, out: Path, as_json: bool) -> None:
+    """Copy a run's model bundle to a folder, if it passed its gates."""
+    from training.publish import publish as published
+
+    key = os.environ.get("POVRISK_BUNDLE_KEY")
+    with _refusing():
+        bundle = published(run_id, out, key=bytes.fromhex(key) if key else None)
+    if as_json:
+        click.echo(json.dumps({"bundle": str(out), "version": bundle.version, "sha256": bundle.sha256}))
+    else:
+        signed = "signed" if key else "unsigned (set POVRISK_BUNDLE_KEY to sign)"
+        click.echo(f"Bundle {bundle.name} {bundle.version} written to {out}, {signed}")
+
+
+@click.command()
+@click.argument("bundle", type=FOLDER)
+@click.argument("folder", type=FOLDER)
+@click.option("--label", help="What it should have foreseen; the bundle's own label if not given.")
+@click.option("--since", help="First moment to judge (a day).")
+@click.option("--until", help="Last moment to judge (a day).")
+@click.option("--experiment", default="povrisk", show_default=True, help="MLflow experiment.")
+@as_json
+def evaluate(
+    bundle: Path, folder: Path, label: str | None, since: str | None, until: str | None, experiment: str, as_json: bool
+) -> None:
+    """Judge a published bundle on a dataset's labelled rows, under MLflow."""
+    from training.judging import judge
+
+    with _refusing(), _stages() as progress:
+        run_id, metrics = judge(
+            bundle,
+            folder,
+            label=_given(label),
+            since=_given(since),
+            until=_given(until),
+            experiment=experiment,
+            progress=progress,
+        )
+    if as_json:
+        click.echo(json.dumps({"run_id": run_id, "metrics": metrics}))
+    else:
+        Console().print(_metrics_table({"bundle": metrics}))
+        click.echo(f"MLflow run {run_id}")
+
+
+def _given(text: str | None) -> str | None:
+    """An option as given; `mlflow run` can only pass an option that was left out as an empty text."""
+    return text or None
+
+
+@contextmanager
+def _stages() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """One bar a stage, each closed when the next begins."""
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+
+        def begin(stage: str) -> Callable[[int, int], None]:
+            stack.close()
+            return stack.enter_context(bar(stage))
+
+        yield begin
+
+
+SHOWN = {
+    "auc": "AUC",
+    "average_precision": "avg precision",
+    "recall_at_5pct": "recall at 5 %",
+    "recall_at_10pct": "recall at 10 %",
+    "brier": "Brier",
+    "log_loss": "log-loss",
+    "observed_expected": "obs / exp",
+}
+
+
+def _metrics_table(columns: dict[str, dict[str, float]]) -> Table:
+    table = Table("metric", *columns, title="On the test rows")
+    for metric, name in SHOWN.items():
+        cells = [f"{values[metric]:.4f}" if metric in values else "-" for values in columns.values()]
+        table.add_row(name, *cells)
+    return table
+
+
+def _print_study(run_id: str, store: str, found: dict[str, Any], passed: list[Gate]) -> None:
+    console = Console()
+    metrics = found["metrics"]
+    console.print(_metrics_table({"LightGBM": metrics, **found["baselines"]}))
+    console.print(
+        f"{found['train_rows']:,} training rows; {metrics['n']:,.0f} test rows, {metrics['positives']:,.0f} with the "
+        f"outcome ({metrics['base_rate']:.1%}); best single feature: {found['best_single_feature']}"
+    )
+    if "auc_below_truth" in metrics:
+        console.print(
+            f"AUC of the true hazard {metrics['truth_auc']:.4f}; the model is {metrics['auc_below_truth']:.4f} below"
+        )
+    for gate in passed:
+        console.print(f"{'pass' if gate.passed else 'FAIL'}  {gate.text}")
+    console.print("publishable" if found["publishable"] else "not publishable")
+    click.echo(f"MLflow run {run_id} in {store}")

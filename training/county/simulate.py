@@ -1,0 +1,213 @@
+"""Writes a synthetic county as a dataset folder with the truth beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from features.catalogue import CORE, Catalogue, catalogue
+from features.dataset import DatasetMeta, DatasetWriter, Moments
+from features.event import HOUSEHOLDS, MEMBERS, RESIDENCES, TRUTH
+from features.window import MICROS_PER_DAY, NEVER, day, is_known, written
+from training.county.assumptions import ASSUMPTIONS, Assumptions
+from training.county.block import Block, lived_through
+from training.county.chance import Chance
+from training.county.grid import SECOND, Bools, Grid, Ints, county_grid
+from training.county.hazard import Hazard
+from training.county.ledger import Happenings, Ledger
+from training.county.people import HEAD, ROLE_NAMES, WOMAN
+from training.county.reporting import Names, ids, lag_days, reported
+from training.county.standing import SILENT, VISIBILITY
+from training.county.stays import Stays
+from training.county.streams_authorised import authorised
+from training.county.streams_education import education
+from training.county.streams_family import registry
+from training.county.streams_hardship import hardship
+from training.county.streams_income import incomes
+from training.county.streams_medical import health
+from training.county.streams_status import statuses
+
+# Fixed, so that the county does not depend on how its blocks are worked through. Memory is bounded by one block.
+BLOCK = 5_000
+PERSONS_A_BLOCK = 60_000
+EVENTS_A_BLOCK = 20_000_000
+FEWEST_MONTHS = 27
+
+
+def simulate(
+    folder: Path,
+    *,
+    households: int,
+    months: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> DatasetMeta:
+    """Simulate a county and write it to `folder`; returns what `dataset.json` says.
+
+    `truth.parquet` holds, at every month's end, the exact probability that a household then at risk enters a supported
+    or monitored status within twelve months. The same arguments give the same tables. `progress` is told how many of
+    the households are written.
+    """
+    if households < 1 or seed < 0:
+        raise ValueError("a county has at least one household, and its seed is not negative")
+    if months < FEWEST_MONTHS:
+        raise ValueError(
+            f"a county needs at least {FEWEST_MONTHS} months: a year of history, a year of outcome and time to report it"
+        )
+    assumptions = ASSUMPTIONS
+    grid, of = county_grid(assumptions, months), catalogue(CORE)
+    meta = _meta(assumptions, grid, of, households, months, seed)
+    hazard = Hazard(assumptions, grid)
+    county = Chance(seed, -1)
+    with DatasetWriter(folder, meta) as writer:
+        for number, first in enumerate(range(0, households, BLOCK)):
+            n = min(BLOCK, households - first)
+            chance = Chance(seed, number)
+            block = lived_through(assumptions, grid, hazard, n, chance, county)
+            names = Names(first + 1, number * PERSONS_A_BLOCK + 1, number * EVENTS_A_BLOCK + 1)
+            what, stays = happenings(block, of)
+            writer.append(
+                "events",
+                reported(assumptions, grid, of, what, block.standing.visibility, names, chance.of("reporting")),
+            )
+            writer.append("members", _members(block, of, stays, names))
+            writer.append("households", _households(block, names))
+            writer.append("audit", _audit(block, names))
+            writer.append("truth", _truth(block, names))
+            if progress is not None:
+                progress(first + n, households)
+    return meta
+
+
+def happenings(block: Block, of: Catalogue) -> tuple[Happenings, Stays]:
+    """Everything that happened in a block, and who lived where."""
+    ledger = Ledger(of)
+    stays = registry(block, ledger)
+    earned = incomes(block, ledger)
+    health(block, ledger)
+    education(block, ledger)
+    statuses(block, ledger, earned.household)
+    authorised(block, ledger, earned)
+    hardship(block, ledger)
+    return ledger.happenings(), stays
+
+
+def _meta(
+    assumptions: Assumptions, grid: Grid, of: Catalogue, households: int, months: int, seed: int
+) -> DatasetMeta:
+    zone = assumptions.time_zone
+    mature = grid.starts[: grid.simulated + 1] + assumptions.reporting_days * MICROS_PER_DAY <= grid.data_until
+    last_outcome = int(np.flatnonzero(mature)[-1])
+    sources: dict[str, tuple[int, int]] = {}
+    for source in sorted({kind.department.source for kind in of.kinds}):
+        lags = [kind.lag_days for kind in of.kinds if kind.department.source == source]
+        sources[source] = (int(np.median([lag[0] for lag in lags])), max(lag[1] for lag in lags))
+    return DatasetMeta(
+        name=f"county-{households}x{months}-seed{seed}",
+        catalogue=CORE,
+        currency="CNY",
+        time_zone=zone,
+        default_label="L1",
+        regions=(assumptions.region,),
+        sources=sources,
+        provenance=f"synthetic county, training/county, seed {seed}; every number of it is an assumption",
+        data_until=written(grid.data_until, zone),
+        moments=Moments(
+            first=day(int(grid.starts[grid.warm_up + 12]) - 1, zone),
+            until=day(int(grid.starts[last_outcome - grid.horizon]) - 1, zone),
+            step_months=1,
+        ),
+    )
+
+
+def _members(block: Block, of: Catalogue, stays: Stays, names: Names) -> pd.DataFrame:
+    """One row when a membership becomes known, a further one when its end does."""
+    grid, assumptions = block.grid, block.assumptions
+    rng = block.chance.of("members")
+    kinds = of.by_code
+    begun = np.flatnonzero((stays.joins < grid.simulated) & (stays.joins < stays.leaves))
+    ended = begun[stays.leaves[begun] < grid.simulated]
+    lags = {code: lag_days(kinds[code], assumptions.longest_lag_days, rng, len(stays.person)) for code in
+            ("HKM//MEMBER_JOIN", "HKM//MEMBER_LEAVE")}  # fmt: skip
+    # The county knows who lived there when its books were opened, long before the first written month.
+    lag = {code: (days * MICROS_PER_DAY).astype(np.int64) // SECOND * SECOND for code, days in lags.items()}
+    joined_known = np.where(stays.joins >= 0, stays.joined_at + lag["HKM//MEMBER_JOIN"], stays.joined_at)
+    left_known = np.maximum(stays.left_at + lag["HKM//MEMBER_LEAVE"], joined_known + SECOND)
+    row = np.concatenate([begun, ended])
+    has_left = np.repeat([False, True], [len(begun), len(ended)])
+    known = np.where(has_left, left_known[row], joined_known[row])
+    kept = np.flatnonzero(is_known(known, np.full(len(known), NEVER), grid.data_until))
+    row, known, has_left = row[kept], known[kept], has_left[kept]
+    order = np.lexsort((known, stays.joined_at[row], stays.person[row], stays.household[row]))
+    row, known, has_left = row[order], known[order], has_left[order]
+    no_birth_date = rng.random(len(block.people)) < assumptions.birth_date_missing
+    moment = MEMBERS.field("joined_at").type
+    columns = {
+        "household_id": ids("h", names.household + stays.household[row], 7),
+        "person_id": ids("p", names.person + stays.person[row], 8),
+        "birth_date": pa.array(stays.born_on[row], mask=no_birth_date[stays.person[row]]).cast(pa.int32()).cast(pa.date32()),
+        "sex": pa.array(np.where(stays.sex[row] == WOMAN, "F", "M").astype(object), pa.string()),
+        "role": pa.array(np.array(ROLE_NAMES, object)[stays.role[row]], pa.string()),
+        "joined_at": pa.array(stays.joined_at[row]).cast(moment),
+        "left_at": pa.array(stays.left_at[row], mask=~has_left).cast(moment),
+        "known_at": pa.array(known).cast(moment),
+    }
+    return pa.table([columns[name] for name in MEMBERS.names], schema=MEMBERS).to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def _households(block: Block, names: Names) -> pd.DataFrame:
+    residence = block.places.residence
+    columns = {
+        "household_id": _household_ids(block, names),
+        "region": pa.array([block.assumptions.region] * block.n, pa.string()),
+        "residence": pa.array(np.array(RESIDENCES, object)[residence], pa.string()),
+        "township": ids("t", block.places.township + 1, 2),
+    }
+    return pa.table([columns[name] for name in HOUSEHOLDS.names], schema=HOUSEHOLDS).to_pandas(
+        types_mapper=pd.ArrowDtype
+    )
+
+
+def _audit(block: Block, names: Names) -> pd.DataFrame:
+    """Protected attributes at the first written month; how each comes about is in `standing.py`."""
+    people, start = block.people, block.grid.warm_up
+    heads = np.flatnonzero(people.role == HEAD)
+    head_of = np.full(block.n, -1, np.int64)
+    head_of[people.household[heads]] = heads
+    disabled: Bools = np.zeros(block.n, np.bool_)
+    here = np.flatnonzero(block.working.disabled & (block.home[:, start] >= 0))
+    disabled[block.home[here, start]] = True
+    return pd.DataFrame(
+        {
+            "household_id": _household_ids(block, names).to_pandas(types_mapper=pd.ArrowDtype),
+            "minority": block.places.minority,
+            "head_sex": np.where(people.sex[head_of] == WOMAN, "F", "M"),
+            "disability_any": disabled,
+            "elderly_headed": block.age[head_of, start] >= 65.0,
+            "migrant": block.places.migrant,
+            "data_visibility": np.array(VISIBILITY)[block.standing.visibility],
+        }
+    )
+
+
+def _truth(block: Block, names: Names) -> pd.DataFrame:
+    """The probability at every month's end from the first written month on, where a household is at risk."""
+    household, month = np.nonzero(~np.isnan(block.course.truth))
+    columns = {
+        "household_id": ids("h", names.household + household, 7),
+        "as_of": pa.array(block.grid.starts[month + 1]).cast(TRUTH.field("as_of").type),
+        "hazard_12m": pa.array(block.course.truth[household, month]),
+    }
+    return pa.table([columns[name] for name in TRUTH.names], schema=TRUTH).to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def _household_ids(block: Block, names: Names) -> pa.Array:
+    numbers: Ints = names.household + np.arange(block.n)
+    return ids("h", numbers, 7)
+
+
+assert SILENT == len(VISIBILITY) - 1

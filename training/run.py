@@ -1,0 +1,166 @@
+"""A study under MLflow: parameters, metrics, plots, report, Booster and candidate bundle of one run.
+
+Nothing that identifies a household goes to the tracker.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from features.window import from_micros
+from training.report import figures, report
+from training.study import Plan, Progress, Study, study, write_candidate
+
+# Before mlflow is imported: no telemetry, no unpickling of whatever lies in a store, and minutes of silent retrying
+# against a dead tracking server turned into seconds.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+
+import mlflow
+import mlflow.lightgbm
+from git import InvalidGitRepositoryError, NoSuchPathError, Repo
+
+DEFAULT_STORE = "sqlite:///mlflow.db"
+DEFAULT_EXPERIMENT = "povrisk"
+BUNDLE_ARTIFACT = "bundle"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run."""
+
+    run_id: str
+    store: str
+    study: Study
+
+
+def use_store() -> str:
+    """Point MLflow at the store: `MLFLOW_TRACKING_URI`, or a SQLite file in the working directory."""
+    store = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
+    mlflow.set_tracking_uri(store)
+    return store
+
+
+def train(
+    folder: Path,
+    plan: Plan,
+    *,
+    experiment: str = DEFAULT_EXPERIMENT,
+    predictions: Path | None = None,
+    progress: Progress | None = None,
+) -> Trained:
+    """Run a study on a dataset folder and log it. `predictions` names a file for the test rows (Parquet or CSV)."""
+    store = use_store()
+    done = study(folder, plan, progress)
+    if predictions is not None:
+        write_predictions(done, predictions)
+    # Inside `mlflow run` the run exists already and belongs to its experiment.
+    if "MLFLOW_RUN_ID" not in os.environ:
+        mlflow.set_experiment(experiment)
+    with mlflow.start_run() as run, tempfile.TemporaryDirectory() as scratch:
+        _log(done, plan, run.info.run_id, Path(scratch))
+        return Trained(run.info.run_id, store, done)
+
+
+def _log(done: Study, plan: Plan, run_id: str, scratch: Path) -> None:
+    meta = done.dataset.meta
+    mlflow.set_tags(
+        {
+            "dataset": meta.name,
+            "dataset_digest": meta.digest,
+            "features_digest": done.catalogue.digest,
+            "label": done.label.name,
+            "split": str(done.split.description["kind"]),
+            "publishable": str(done.is_publishable).lower(),
+            "code_version": code_version(),
+        }
+    )
+    mlflow.log_params(
+        {
+            **done.learned.parameters,
+            "seed": plan.seed,
+            "train_rows": done.train_rows,
+            "train_until": done.train_until,
+            "best_single_feature": done.best_single_feature,
+            "n_features": len(done.catalogue.features),
+        }
+    )
+    mlflow.log_metrics(done.metrics)
+    for name, metrics in done.baseline_metrics.items():
+        mlflow.log_metrics({f"{name}_{metric}": value for metric, value in metrics.items()})
+    for name, figure in figures(done).items():
+        mlflow.log_figure(figure, f"plots/{name}.png")
+    mlflow.log_text(report(done), "report.md")
+    mlflow.log_dict(done.split.description, "split.json")
+    mlflow.lightgbm.log_model(
+        done.learned.model.booster, name="model", pip_requirements=[f"lightgbm=={version('lightgbm')}"]
+    )
+    bundle = scratch / BUNDLE_ARTIFACT
+    sha256 = write_candidate(done, bundle, {"version": candidate_version(done), "run_id": run_id})
+    mlflow.set_tag("bundle_sha256", sha256)
+    mlflow.log_artifacts(str(bundle), BUNDLE_ARTIFACT)
+
+
+def candidate_version(done: Study) -> str:
+    """The end of the training data and the trees: the same data and seed give the same version."""
+    from models.boosted import trees_digest
+
+    return f"{done.train_until}+{trees_digest(done.learned.text)[:10]}"
+
+
+def code_version() -> str:
+    """The commit the code is at, marked if it was changed since; the package version outside a repository."""
+    try:
+        repository = Repo(Path(__file__).resolve().parent.parent)
+        return repository.head.commit.hexsha + ("-changed" if repository.is_dirty() else "")
+    except (InvalidGitRepositoryError, NoSuchPathError, ValueError):
+        return version("povrisk")
+
+
+def write_predictions(done: Study, path: Path) -> None:
+    """The test rows: household_id, as_of, label, probability, fold, and the baselines' probabilities."""
+    test = done.test
+    columns: dict[str, Any] = {
+        "household_id": pa.array(test["household_id"], pa.string()),
+        "as_of": pa.array([from_micros(m) for m in test["as_of"]], pa.timestamp("us", tz="UTC")),
+        "label": pa.array(test["outcome"].astype(int), pa.int8()),
+        "probability": pa.array(test["probability"], pa.float64()),
+        "fold": pa.array(["test"] * len(test), pa.string()),
+        **{str(name): pa.array(test[name], pa.float64()) for name in test if str(name).startswith("baseline_")},
+    }
+    table = pa.table(columns)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.part")
+    if path.suffix == ".csv":
+        pyarrow.csv.write_csv(table, unfinished)
+    else:
+        pq.write_table(table, unfinished, compression="zstd")
+    unfinished.rename(path)
+
+
+def summary(done: Trained) -> dict[str, Any]:
+    """What a finished run says of itself, for machines."""
+    return {
+        "run_id": done.run_id,
+        "store": done.store,
+        "label": done.study.label.name,
+        "split": json.loads(json.dumps(done.study.split.description)),
+        "train_rows": done.study.train_rows,
+        "metrics": done.study.metrics,
+        "baselines": done.study.baseline_metrics,
+        "best_single_feature": done.study.best_single_feature,
+        "publishable": done.study.is_publishable,
+        "gates": [{"name": g.name, "passed": g.passed, "text": g.text} for g in done.study.gates],
+    }
