@@ -110,7 +110,9 @@ def study(folder: Path, plan: Plan, progress: Progress | None = None) -> Study:
     )
     probability = learned.calibration.probability(learned.model.margins(test_values))
     bar("Baselines")(0, 1)
-    compared = baselines(train_values, outcome, test_values, chosen.features, plan.seed)
+    compared = baselines(
+        train_values, outcome, test_values, chosen.features, plan.seed, household_ids=train["household_id"]
+    )
     bar("Baselines")(1, 1)
     judged = _judged(test, probability, compared, dataset)
     metrics = evaluate_rows(judged, seed=plan.seed)

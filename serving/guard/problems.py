@@ -55,7 +55,7 @@ class Problems:
                 error_status = message["status"]
             if error_status is None:
                 begun = True
-                await send(message)
+                await send(_not_to_be_kept(message))
 
         refusal: Refusal | None
         try:
@@ -74,6 +74,13 @@ class Problems:
         known = scope["path"] if refusal.status not in (401, 404) else "an address"
         logger.info("refused %s on %s with %d field(s) named", refusal.status, known, len(refusal.errors))
         await _reply(refusal, scope, send)
+
+
+def _not_to_be_kept(message: Message) -> Message:
+    """Answers are about households; nothing on the way may store them."""
+    if message["type"] != "http.response.start":
+        return message
+    return {**message, "headers": [*message.get("headers", []), (b"cache-control", b"no-store")]}
 
 
 async def _reply(refusal: Refusal, scope: Scope, send: Send) -> None:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ def assessed(service: RunningService, households: list[dict[str, Any]], query: s
     reply = service.post(f"/score{query}", json={"households": households})
     assert reply.status_code == 200, reply.text
     assert reply.headers["content-type"] == "application/json"
+    assert reply.headers["cache-control"] == "no-store"
     results: list[dict[str, Any]] = reply.json()["results"]
     return results
 
@@ -115,6 +117,14 @@ def test_online_equals_the_batch_in_the_order_asked(
         row = rows.loc[answer["household_id"]]
         assert (answer["assessment_id"], answer["status"]) == (row["assessment_id"], row["status"])
         assert answer["probability"] == (None if math.isnan(row["probability"]) else row["probability"])
+
+
+def test_calls_side_by_side_get_the_answers_they_get_alone(service: RunningService, county: Dataset) -> None:
+    ids = county.households["household_id"].iloc[30:42].tolist()
+    alone = [assessed(service, asked(county, name)) for name in ids]
+    with ThreadPoolExecutor(6) as callers:
+        together = list(callers.map(lambda name: assessed(service, asked(county, name)), ids * 3))
+    assert together == alone * 3
 
 
 def test_a_household_without_events_is_grey_and_gets_no_number(service: RunningService, county: Dataset) -> None:

@@ -110,16 +110,16 @@ class Assumptions:
     base_monthly: float = 0.00125
     # Approvals are slow around the spring festival and catch up before the year's end.
     base_season: tuple[float, ...] = (0.9, 0.7, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.05, 1.15, 1.2)
-    centre: float = -1.05
-    per_log_income: float = -0.55
-    no_earner: float = 0.55
+    centre: float = -1.35
+    per_log_income: float = -0.45
+    no_earner: float = 0.65
     one_earner_of_three: float = 0.30
-    per_dependent_share: float = 0.90
+    per_dependent_share: float = 1.15
     elders_alone: float = 0.30
     per_low_schooling: float = 0.12
-    formerly_poor: float = 0.70
+    formerly_poor: float = 0.95
     rural: float = 0.20
-    per_disabled: float = 0.60
+    per_disabled: float = 0.75
     per_chronic: float = 0.30
     low_buffer: float = 0.20
     # Savings are low below this log income against the reference, give or take.
@@ -127,7 +127,7 @@ class Assumptions:
     buffer_noise: float = 0.25
     frailty_spread: float = 0.12
     # Added after leaving a status: first year, second and third year, later.
-    cleared: tuple[float, float, float] = (0.60, 0.35, 0.15)
+    cleared: tuple[float, float, float] = (0.90, 0.60, 0.30)
     # The hazard's log factor lives on this grid, so that the expectation over future shocks is a table.
     step: float = 0.1
     levels: int = 64
@@ -138,7 +138,7 @@ class Assumptions:
     # --- shocks and aid -------------------------------------------------------------------------------------------
     shocks: tuple[ShockKind, ...] = SHOCKS
     # Sizes of a shock and their chances.
-    sizes: tuple[float, float, float] = (0.45, 1.0, 2.4)
+    sizes: tuple[float, float, float] = (0.5, 1.0, 2.2)
     size_shares: tuple[float, float, float] = (0.46, 0.36, 0.18)
     # Aid works from so many months after the shock.
     aid_delay: int = 2
@@ -216,7 +216,7 @@ class Assumptions:
     silent_share: float = 0.04
     thin_share: float = 0.13
     # Chance that a department's data reach a household's record: well seen, thinly seen, silent.
-    linked_shares: tuple[float, float, float] = (0.98, 0.72, 0.03)
+    linked_shares: tuple[float, float, float] = (0.996, 0.80, 0.03)
     # Yearly chance to sign an authorisation: anyone, and someone who applied or is in a status.
     signs_yearly: tuple[float, float] = (0.015, 0.35)
     authorisation_months: int = 12

@@ -210,9 +210,9 @@ def stand(
 
 
 def log_income(assumptions: Assumptions, composed: Composition) -> Floats:
-    """Expected income per head against the reference, on the log scale, held between -1.6 and 1.6."""
+    """Expected income per head against the reference, on the log scale, held between -1.3 and 1.3."""
     ratio = np.maximum(composed.income, 1.0) / assumptions.reference_income
-    return np.clip(np.log(ratio), -1.6, 1.6)
+    return np.clip(np.log(ratio), -1.3, 1.3)
 
 
 def elders_only(composed: Composition) -> Bools:

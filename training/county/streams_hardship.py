@@ -56,7 +56,7 @@ def _assessed(
     at, person = at[person >= 0], person[person >= 0]
     month, size = block.shocks.month[at], block.shocks.size[at]
     new = grade[person] == NO_GRADE
-    fresh = np.clip(np.rint(4.1 - 1.1 * size + rng.normal(0, 0.5, len(at))), 1, 4).astype(np.int64)
+    fresh = np.clip(np.rint(4.1 - 1.2 * size + rng.normal(0, 0.3, len(at))), 1, 4).astype(np.int64)
     worse = np.maximum(grade[person] - np.where(size > 2, 2, 1), 1)
     grade[person] = np.where(new, fresh, worse)
     home = block.home_in(person, month)

@@ -45,9 +45,9 @@ _RECODED: dict[str, tuple[str, dict[int, float]]] = {
     "FUEL": ("II8", {1: 0, 2: 1, 3: 2}),
     "ROOMS": ("II1", {n: n for n in range(1, 21)}),
     "BEDROOMS": ("II2", {n: n for n in range(1, 21)}),
-    "OWNS_HOME": ("II7", {code: code == 1 for code in range(1, 9)}),
-    "RENTS": ("II7", {code: code == 3 for code in range(1, 9)}),
-    "INSECURE_HOME": ("II7", {code: code in (2, 4, 5, 6, 7) for code in range(1, 9)}),
+    "OWNS_HOME": ("II7", {code: float(code == 1) for code in range(1, 9)}),
+    "RENTS": ("II7", {code: float(code == 3) for code in range(1, 9)}),
+    "INSECURE_HOME": ("II7", {code: float(code in (2, 4, 5, 6, 7)) for code in range(1, 9)}),
 }
 # Answers given as ranges; the middle of the range stands for it, the open last one is a judgement.
 _JOB_MONTHS = {1: 0.5, 2: 2, 3: 4.5, 4: 9, 5: 36, 6: 90}
@@ -102,7 +102,6 @@ def _answers(p: pd.DataFrame) -> dict[str, pd.DataFrame]:
     asked, job_months = employee * (1 - domestic), p["PP07A"].map(_JOB_MONTHS)
     summed = {
         "MEMBERS": is_head * 0 + 1,
-        "COUPLE": _is(p["CH03"], 2).clip(upper=1),
         "RETIRED": _is(inactive, 1),
         "EMPLOYED": works,
         "UNEMPLOYED": seeks,
@@ -118,7 +117,6 @@ def _answers(p: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "HOURS": _among(works, p["PP3E_TOT"].where(p["PP3E_TOT"] <= _HOURS_OF_A_WEEK)),
         "HEAD_WORKS": _among(is_head, works),
         "HEAD_INFORMAL": _among(is_head, informal),
-        "SPOUSE_WORKS": _among(_is(p["CH03"], 2), works),
         "UNCOVERED": uncovered,
         "INSURED": _is(p["CH08"].where(p["CH08"] != _COVER_UNKNOWN), *_SOCIAL_INSURANCE),
         "DISABLED": _is(inactive, 6),
@@ -135,6 +133,8 @@ def _answers(p: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "KIN": _amount(p["V12_M"]),
     }
     highest = {
+        "COUPLE": _is(p["CH03"], 2),
+        "SPOUSE_WORKS": _among(_is(p["CH03"], 2), works),
         "TOP_EARNER": _amount(p["P21"]),
         "JOB_MONTHS": _among(asked, job_months, otherwise=_NOBODY),
         "HEAD_JOB_MONTHS": _among(_among(is_head, asked), job_months, otherwise=_NOBODY),
@@ -202,5 +202,5 @@ def _any_yes(answers: pd.DataFrame) -> pd.Series:
     [0.0, nan, 1.0]
     """
     told = answers.apply(lambda column: column.map(_YES_NO))
-    one_yes: pd.Series = told.eq(1.0).any(axis=1)
-    return told.max(axis=1, skipna=False).mask(one_yes, 1.0)
+    no_or_unknown: pd.Series = told.max(axis=1, skipna=False)
+    return no_or_unknown.mask(told.eq(1.0).any(axis=1), 1.0)

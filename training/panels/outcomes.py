@@ -74,17 +74,18 @@ def judged(
     The outcome counts where no reason against it holds; the first that holds is given. The reasons named in
     `NOT_AT_RISK` also say that the household is not at risk.
     """
-    reason = pd.Series(None, index=outcome.index, dtype=object)
+    reason = np.full(len(outcome), None, dtype=object)
     for text, holds in reversed(list(null_because.items())):
         reason[holds.to_numpy(np.bool_)] = text
+    has_outcome = pd.isna(reason)
     return pd.DataFrame(
         {
             "household_id": outcome.index.to_numpy(object),
             "as_of": np.int64(as_of),
-            "at_risk": ~reason.isin(NOT_AT_RISK).to_numpy(),
-            "outcome": outcome.astype(np.float64).where(reason.isna()).to_numpy(),
+            "at_risk": ~np.isin(reason.astype(str), NOT_AT_RISK),
+            "outcome": outcome.astype(np.float64).where(has_outcome).to_numpy(),
             "formerly_poor": formerly_poor.to_numpy(np.bool_),
-            "null_reason": reason.to_numpy(object),
+            "null_reason": pd.Series(reason, dtype=object),
         }
     )
 

@@ -127,11 +127,11 @@ def _reported(months: pd.DataFrame) -> pd.DataFrame:
 def _label_rows(is_poor: Callable[[Waves], pd.Series], dataset: Dataset, as_ofs: Sequence[Micros]) -> pd.DataFrame:
     """Rows of the households that end a wave at each moment; others have none. `is_poor` judges the next waves."""
     incomes, thresholds = (reports(dataset, f"SIPP//{name}") for name in ("INCOME", "THRESHOLD"))
+    poverty = _poverty(incomes, thresholds)
     pieces = []
     for as_of in as_ofs:
-        today = visit_day(as_of)
-        known_income, known_threshold = incomes.known_by(as_of), thresholds.known_by(as_of)
-        now = known_income.on(today)
+        today, known = visit_day(as_of), poverty.known_by(as_of)
+        now, earlier = known.on(today), known.before(today)
         households = now.index
         ahead = Waves(
             *(
@@ -140,11 +140,11 @@ def _label_rows(is_poor: Callable[[Waves], pd.Series], dataset: Dataset, as_ofs:
             )
         )
         null_because = {
-            ALREADY_POOR: now < known_threshold.on(today).reindex(households),
+            ALREADY_POOR: now == 1,
             NOT_MATURE: pd.Series(is_immature(dataset, as_of, HORIZON_MONTHS), index=households),
             UNKNOWN_LATER: ahead.incomes.isna().any(axis=1),
         }
-        formerly_poor = pd.Series(households.isin(_poor_before(known_income, known_threshold, today)), households)
+        formerly_poor = pd.Series(households.isin(earlier.household[earlier.value == 1]), index=households)
         pieces.append(judged(as_of, is_poor(ahead), formerly_poor, null_because))
     return pd.concat(pieces, ignore_index=True)
 
@@ -165,13 +165,11 @@ def _poor_over_the_year(ahead: Waves) -> pd.Series:
     return ahead.incomes.sum(axis=1) < ahead.thresholds.sum(axis=1)
 
 
-def _poor_before(incomes: Reports, thresholds: Reports, day: Micros) -> pd.Index:
-    """Households with a poor wave before the day. Both are reported for every wave."""
-    income, line = (
-        pd.Series(told.value, index=pd.MultiIndex.from_arrays([told.household, told.occurred]))
-        for told in (incomes.before(day), thresholds.before(day))
-    )
-    return income.index[income < line.reindex(income.index)].get_level_values(0).unique()
+def _poverty(incomes: Reports, thresholds: Reports) -> Reports:
+    """1.0 for each poor wave, 0.0 for each other. Every wave reports both amounts, at one time."""
+    line = pd.Series(thresholds.value, index=pd.MultiIndex.from_arrays([thresholds.household, thresholds.occurred]))
+    below = incomes.value < line.reindex(pd.MultiIndex.from_arrays([incomes.household, incomes.occurred])).to_numpy()
+    return Reports(incomes.household, incomes.occurred, incomes.known, below.astype(np.float64))
 
 
 def _label(name: str, is_poor: Callable[[Waves], pd.Series], zh: str, en: str) -> Label:
