@@ -62,7 +62,7 @@ def shap_figure(done: Study) -> Figure:
         show=False,
         rng=np.random.default_rng(0),
     )
-    figure = plt.gcf()
+    figure: Figure = plt.gcf()
     figure.axes[0].set_xlabel("SHAP value (calibrated log-odds; right means more risk)")
     figure.tight_layout()
     plt.close(figure)

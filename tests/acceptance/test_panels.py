@@ -339,6 +339,13 @@ def test_partial_waves_and_waves_without_a_threshold_are_left_out(built_sipp: Bu
     assert dataset.events["occurred_at"].nunique() == 1
 
 
+def test_a_number_used_by_two_panels_is_two_households(built_sipp: Build) -> None:
+    later = [month | {"panel": 2008} for month in _sipp_months(1, [500] * 4, begins=24104)]
+    dataset = built_sipp(_sipp_months(1, [2000] * 4) + later)
+    assert list(dataset.households["household_id"]) == ["s2004-1", "s2008-1"]
+    assert _value(dataset, "INCOME_TO_THRESHOLD", "2008-12-31") == 0.5
+
+
 def test_the_labels_of_sipp(built_sipp: Build) -> None:
     poor, fair = [500] * 4, [1500] * 4
     dataset = built_sipp(

@@ -133,12 +133,12 @@ class Assumptions:
     levels: int = 64
     middle: int = 36
     # No household counts for more than this log factor, whatever comes together.
-    highest: float = 2.2
+    highest: float = 1.9
 
     # --- shocks and aid -------------------------------------------------------------------------------------------
     shocks: tuple[ShockKind, ...] = SHOCKS
     # Sizes of a shock and their chances.
-    sizes: tuple[float, float, float] = (0.5, 1.0, 2.2)
+    sizes: tuple[float, float, float] = (0.6, 1.0, 1.9)
     size_shares: tuple[float, float, float] = (0.46, 0.36, 0.18)
     # Aid works from so many months after the shock.
     aid_delay: int = 2
