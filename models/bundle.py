@@ -246,7 +246,8 @@ def _opened(folder: Path, key: bytes | None, checks: list[Check]) -> Bundle | No
     catalogue = catalogue_from_json(features["catalogue"])
     if not passes(
         "contract",
-        catalogue.digest == features["digest"] == manifest["features_digest"],
+        catalogue.digest == features["digest"] == manifest["features_digest"]
+        and len(catalogue.features) == len(features["importance"]) == len(features["had_unknown"]),
         f"{len(catalogue.features)} features",
         "the feature contract does not match its digest",
     ):

@@ -27,7 +27,7 @@ from serving.running import free_port
 from serving.terminal import show
 
 HOUSEHOLDS, MONTHS, SEED = 5_000, 60, 7
-READY_WITHIN_S = 60
+READY_WITHIN_S = 120
 STOP_WITHIN_S = 30
 
 

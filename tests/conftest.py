@@ -6,9 +6,13 @@ import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from models.bundle import Bundle
 
 settings.register_profile("povrisk", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.load_profile("povrisk")
@@ -31,6 +35,14 @@ def tiny_bundle(tiny_county: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         write_candidate(study(tiny_county, Plan(split="household")), folder, {"version": "test", "run_id": "none"})
 
     return _once(tmp_path_factory, "bundle", train)
+
+
+@pytest.fixture(scope="session")
+def opened_bundle(tiny_bundle: Path) -> Bundle:
+    """The tiny bundle, verified and loaded once a process."""
+    from models.bundle import read_bundle
+
+    return read_bundle(tiny_bundle)
 
 
 def _once(tmp_path_factory: pytest.TempPathFactory, name: str, build: Callable[[Path], object]) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import mlflow
@@ -15,7 +14,7 @@ from training.labels import label as label_of
 from training.labels import label_rows
 from training.moments import moments
 from training.rows import history_of, in_canonical_order, vectors_of
-from training.run import use_store
+from training.run import enter_experiment, use_store
 from training.study import Progress
 
 
@@ -48,8 +47,7 @@ def judge(
     rows["probability"] = bundle.calibration.probability(bundle.model.margins(values))
     metrics = evaluate_rows(rows)
     use_store()
-    if "MLFLOW_RUN_ID" not in os.environ:
-        mlflow.set_experiment(experiment)
+    enter_experiment(experiment)
     with mlflow.start_run() as run:
         mlflow.set_tags(
             {

@@ -29,11 +29,11 @@ TWO_THREADS_FROM_CELLS = 30_000_000
 # Small trees: two retrains then agree far more often on whom to visit than with large ones.
 PARAMETERS: Mapping[str, Any] = {
     "objective": "binary",
-    "learning_rate": 0.04,
-    "num_leaves": 12,
-    "min_data_in_leaf": 40,
-    "lambda_l2": 5.0,
-    "feature_fraction": 0.4,
+    "learning_rate": 0.05,
+    "num_leaves": 8,
+    "min_data_in_leaf": 100,
+    "lambda_l2": 20.0,
+    "feature_fraction": 0.25,
     "bagging_fraction": 0.7,
     "bagging_freq": 1,
     "max_bin": 127,

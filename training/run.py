@@ -32,7 +32,8 @@ import mlflow
 import mlflow.lightgbm
 from git import InvalidGitRepositoryError, NoSuchPathError, Repo
 
-DEFAULT_STORE = "sqlite:///mlflow.db"
+SQLITE = "sqlite:///"
+DEFAULT_STORE = f"{SQLITE}mlflow.db"
 DEFAULT_EXPERIMENT = "povrisk"
 BUNDLE_ARTIFACT = "bundle"
 
@@ -53,6 +54,20 @@ def use_store() -> str:
     return store
 
 
+def enter_experiment(name: str) -> None:
+    """Make `name` the current experiment; a new one in a SQLite store keeps its artifacts beside the store.
+
+    Inside `mlflow run` the run exists already and belongs to its experiment.
+    """
+    if "MLFLOW_RUN_ID" in os.environ:
+        return
+    store = mlflow.get_tracking_uri()
+    if store.startswith(SQLITE) and mlflow.get_experiment_by_name(name) is None:
+        beside = Path(store.removeprefix(SQLITE)).resolve().parent / "mlartifacts"
+        mlflow.create_experiment(name, artifact_location=beside.as_uri())
+    mlflow.set_experiment(name)
+
+
 def train(
     folder: Path,
     plan: Plan,
@@ -66,9 +81,7 @@ def train(
     done = study(folder, plan, progress)
     if predictions is not None:
         write_predictions(done, predictions)
-    # Inside `mlflow run` the run exists already and belongs to its experiment.
-    if "MLFLOW_RUN_ID" not in os.environ:
-        mlflow.set_experiment(experiment)
+    enter_experiment(experiment)
     with mlflow.start_run() as run, tempfile.TemporaryDirectory() as scratch:
         _log(done, plan, run.info.run_id, Path(scratch))
         return Trained(run.info.run_id, store, done)
@@ -87,12 +100,13 @@ def _log(done: Study, plan: Plan, run_id: str, scratch: Path) -> None:
             "code_version": code_version(),
         }
     )
+    # Names of our own: `mlflow run` has logged the entry point's parameters already, and none may change.
     mlflow.log_params(
         {
-            **done.learned.parameters,
-            "seed": plan.seed,
+            **{f"lightgbm_{name}": value for name, value in done.learned.parameters.items()},
+            "study_seed": plan.seed,
             "train_rows": done.train_rows,
-            "train_until": done.train_until,
+            "trained_until": done.train_until,
             "best_single_feature": done.best_single_feature,
             "n_features": len(done.catalogue.features),
         }

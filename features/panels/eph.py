@@ -92,8 +92,16 @@ KINDS: tuple[EventKind, ...] = (
     _kind(
         "HOURS", "全家每周工时", "hours of work of all members in the week", Unit.SCALE, (0.0, 2000.0), "hours a week"
     ),
-    _months("JOB_MONTHS", "雇员中最长的在职时间", "longest time in the job among employees"),
-    _months("HEAD_JOB_MONTHS", "户主的在职时间", "time in the job of the head, an employee"),
+    _months(
+        "JOB_MONTHS",
+        "雇员中最长的在职时间（家政除外）",
+        "longest time in the job of an employee, household staff apart",
+    ),
+    _months(
+        "HEAD_JOB_MONTHS",
+        "户主作为雇员的在职时间（家政除外）",
+        "time in the job of the head as an employee, household staff apart",
+    ),
     _months("JOBLESS_MONTHS", "失业者中最长的求职时间", "longest search for work"),
     _flag("HEAD_WORKS", "户主就业", "the head works", ""),
     _flag("HEAD_INFORMAL", "户主为未缴养老金的雇员", "the head is an employee without pension contributions", ""),
@@ -128,7 +136,7 @@ KINDS: tuple[EventKind, ...] = (
     _flag("OWNS_HOME", "自有住房和土地", "owns house and land", "F"),
     _flag("RENTS", "租房", "rents", "F"),
     _flag("INSECURE_HOME", "住房权属不稳", "lives in the home without a title or a lease", "F"),
-    _kind("MEMBERS", "受访时的人口", "members at the visit"),
+    _kind("MEMBERS", "登记的家庭人口", "members listed"),
     _flag("COUPLE", "户主有配偶同住", "the head lives with a spouse", ""),
     _kind("RETIRED", "退休人数", "members in retirement"),
     _kind("JOINED", "三个月内新增人口", "members who joined in three months"),

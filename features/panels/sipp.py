@@ -30,40 +30,45 @@ def _kind(
 _MULTIPLE = "income divided by the poverty threshold"
 
 KINDS: tuple[EventKind, ...] = (
-    _kind("INCOME", "四个月家庭收入", "family income of four months", "dollars", Unit.MONEY, _DOLLARS),
-    _kind("THRESHOLD", "四个月贫困线", "poverty threshold of four months", "dollars", Unit.MONEY, _DOLLARS),
+    _kind("INCOME", "四个月期的家庭收入", "family income of a four-month wave", "dollars", Unit.MONEY, _DOLLARS),
+    _kind("THRESHOLD", "四个月期的贫困线", "poverty threshold of a four-month wave", "dollars", Unit.MONEY, _DOLLARS),
     _kind("INCOME_TO_THRESHOLD", "收入与贫困线之比", "income as a multiple of the poverty threshold", _MULTIPLE),
-    _kind("CHANGE", "收入与贫困线之比的变化", "change of that multiple since the wave before", "difference"),
-    _kind("LOWEST_MONTH", "最低月份的收入与贫困线之比", "that multiple in the lowest of the four months", _MULTIPLE),
-    _kind("LAST_MONTH", "最后一月的收入与贫困线之比", "that multiple in the last of the four months", _MULTIPLE),
-    _kind("MONTHS_POOR", "低于贫困线的月数", "months below the threshold", "months", Unit.COUNT, (0.0, 4.0)),
+    _kind(
+        "CHANGE",
+        "收入与贫困线之比较上一期的变化",
+        "change since the wave before of income as a multiple of the threshold",
+        "difference",
+    ),
+    _kind("LOWEST_MONTH", "最低月收入与贫困线之比", "lowest month's income as a multiple of the threshold", _MULTIPLE),
+    _kind("LAST_MONTH", "期末月收入与贫困线之比", "last month's income as a multiple of the threshold", _MULTIPLE),
+    _kind("MONTHS_POOR", "低于贫困线的月数", "months below the poverty threshold", "months", Unit.COUNT, (0.0, 4.0)),
     _kind(
         "VOLATILITY",
-        "四个月收入的波动（标准差与均值之比）",
-        "variation of income between the four months",
+        "四个月内收入的波动（标准差与均值之比）",
+        "variation of income between the four months of a wave",
         "standard deviation divided by the mean",
         bounds=(0.0, 1000.0),
     ),
-    _kind("FAMILY_SIZE", "家庭人口", "family members", "persons", Unit.COUNT, _PERSONS),
+    _kind("FAMILY_SIZE", "家庭人口", "members of the family", "persons", Unit.COUNT, _PERSONS),
     _kind("FAMILIES", "同住的家庭数", "families in the household", "families", Unit.COUNT, _PERSONS),
 )
 
 _BY_NAME = {kind.code.removeprefix("SIPP//"): kind for kind in KINDS}
 _BETTER, _WORSE, _OPEN = Direction.MORE_IS_BETTER, Direction.MORE_IS_WORSE, Direction.OPEN
 _WINDOWS: dict[str, tuple[Window, Text]] = {
-    "4m": (last(months=4), Text("近4个月", "last 4 months")),
-    "8m": (last(months=8), Text("近8个月", "last 8 months")),
-    "12m": (last(months=12), Text("近12个月", "last 12 months")),
-    "24m": (last(months=24), Text("近24个月", "last 24 months")),
-    "ever": (ever(), Text("有记录以来", "since the first report")),
+    "4m": (last(months=4), Text("近4个月", "the last 4 months")),
+    "8m": (last(months=8), Text("近8个月", "the last 8 months")),
+    "12m": (last(months=12), Text("近12个月", "the last 12 months")),
+    "24m": (last(months=24), Text("近24个月", "the last 24 months")),
+    "ever": (ever(), Text("有记录以来", "all months on record")),
 }
 _WORDS = {
-    Measure.LAST: Text("", ""),
-    Measure.MEAN: Text("平均", "mean of "),
-    Measure.MIN: Text("最低", "lowest "),
-    Measure.MAX: Text("最高", "highest "),
-    Measure.SUM: Text("合计", "total of "),
-    Measure.FIRST: Text("最早一次", "earliest "),
+    Measure.LAST: Text("最新", "latest"),
+    Measure.MEAN: Text("平均", "mean"),
+    Measure.MIN: Text("最低", "lowest"),
+    Measure.MAX: Text("最高", "highest"),
+    Measure.SUM: Text("合计", "total"),
+    Measure.FIRST: Text("最早", "earliest"),
 }
 
 
@@ -80,7 +85,9 @@ def _read(
         found.append(
             Feature(
                 name=f"{kind.lower()}_{measure.value}_{written}",
-                meaning=Text(f"{span.zh}{words.zh}{declared.name.zh}", f"{words.en}{declared.name.en}, {span.en}"),
+                meaning=Text(
+                    f"{span.zh}{words.zh}：{declared.name.zh}", f"{declared.name.en}, {words.en} of {span.en}"
+                ),
                 group=group,
                 measure=measure,
                 unit=declared.unit,

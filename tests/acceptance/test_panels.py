@@ -329,6 +329,8 @@ def test_a_wave_is_summed_up_at_its_end(built_sipp: Build) -> None:
     assert _value(dataset, "CHANGE", "2004-01-31") is None
     assert _value(dataset, "CHANGE", "2004-05-31") == -0.5
     assert _value(dataset, "VOLATILITY", "2004-05-31") == 0
+    assert dataset.members["role"].tolist() == ["head"]
+    assert dataset.members[["birth_date", "sex", "left_at"]].isna().all(axis=None)
 
 
 def test_partial_waves_and_waves_without_a_threshold_are_left_out(built_sipp: Build) -> None:

@@ -50,6 +50,11 @@ class Assumptions:
     joining_parent_age: tuple[float, float] = (66.0, 80.0)
     # Yearly chance that a whole household moves away from the county.
     moves_away_yearly: float = 0.0025
+    # Share of those leaving after a divorce who go back to parents in the county.
+    returns_to_parents: float = 0.3
+    # Months until a loss changes what a household can bear and is exposed to; as long as the horizon, so that both are
+    # known ahead. Until then the loss acts as a blow.
+    settling_months: int = 12
     # Yearly mortality at 60, and its growth per year of age (Gompertz); floor for the young.
     mortality_at_60: float = 0.008
     mortality_growth: float = 0.095
@@ -107,27 +112,27 @@ class Assumptions:
 
     # --- vulnerability: log factors of the hazard ------------------------------------------------------------------
     # Baseline monthly intensity of an average household that nothing has happened to.
-    base_monthly: float = 0.00125
+    base_monthly: float = 0.0015
     # Approvals are slow around the spring festival and catch up before the year's end.
     base_season: tuple[float, ...] = (0.9, 0.7, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.05, 1.15, 1.2)
-    centre: float = -1.35
-    per_log_income: float = -0.45
-    no_earner: float = 0.65
-    one_earner_of_three: float = 0.30
-    per_dependent_share: float = 1.15
-    elders_alone: float = 0.30
+    centre: float = -1.75
+    per_log_income: float = -0.38
+    no_earner: float = 0.50
+    one_earner_of_three: float = 0.25
+    per_dependent_share: float = 1.60
+    elders_alone: float = 0.40
     per_low_schooling: float = 0.12
-    formerly_poor: float = 0.95
+    formerly_poor: float = 1.15
     rural: float = 0.20
-    per_disabled: float = 0.75
+    per_disabled: float = 0.90
     per_chronic: float = 0.30
     low_buffer: float = 0.20
     # Savings are low below this log income against the reference, give or take.
     buffer_from: float = -0.45
     buffer_noise: float = 0.25
-    frailty_spread: float = 0.12
+    frailty_spread: float = 0.10
     # Added after leaving a status: first year, second and third year, later.
-    cleared: tuple[float, float, float] = (0.90, 0.60, 0.30)
+    cleared: tuple[float, float, float] = (1.00, 0.70, 0.35)
     # The hazard's log factor lives on this grid, so that the expectation over future shocks is a table.
     step: float = 0.1
     levels: int = 64

@@ -10,11 +10,23 @@ import numpy as np
 from training.county.assumptions import Assumptions
 from training.county.chance import Chance
 from training.county.grid import Bools, Floats, Grid, Ints
-from training.county.hazard import Exposure, Hazard, susceptible_levels
-from training.county.lives import Lives, Residents, Weigh, live
+from training.county.hazard import Exposure, Hazard
+from training.county.lives import Lives, Residents, Weigh, expected, live
 from training.county.people import People, populate
-from training.county.shocks import Shocks, arrival_chances, exposures, strike, weaknesses
-from training.county.standing import Composition, Places, Standing, Working, composition, employ, settle, stand, with_last_deaths
+from training.county.shocks import Shocks, Weather, arrival_chances, exposures, strike, weaknesses
+from training.county.shocks import joined_up as shocks_joined_up
+from training.county.standing import (
+    Composition,
+    Places,
+    Standing,
+    Working,
+    composition,
+    employ,
+    settle,
+    stand,
+    with_last_deaths,
+)
+from training.county.standing import joined_up as standing_composition
 from training.county.status import Course, live_through
 from training.county.vulnerability import levels
 
@@ -54,12 +66,24 @@ class Block:
     @cached_property
     def home(self) -> Ints:
         """Home of each person in each simulated month, -1 for none; persons x months."""
-        return self.people.homes(self.grid.simulated)
+        return self.people.homes(0, self.grid.simulated)
+
+    @cached_property
+    def members(self) -> Ints:
+        """People of each household in each simulated month; households x months."""
+        home, simulated = self.home, self.grid.simulated
+        cell = (home * simulated + np.arange(simulated))[home >= 0]
+        return np.bincount(cell, minlength=self.n * simulated).reshape(self.n, simulated)
+
+    @cached_property
+    def befell(self) -> Ints:
+        """The person on whom each blow fell, -1 for none; the streams fill in those that are not the family's."""
+        return np.concatenate(self.lives.befell)
 
     @cached_property
     def age(self) -> Floats:
         """Age of each person in each simulated month; persons x months."""
-        return self.people.ages(self.grid.simulated)
+        return self.people.ages(0, self.grid.simulated)
 
     @cached_property
     def is_here(self) -> Bools:
@@ -87,27 +111,47 @@ class Block:
         return self.grid.moment(month, rng.uniform(*ORDINARY, len(month)))
 
 
-def lived_through(assumptions: Assumptions, grid: Grid, hazard: Hazard, n: int, chance: Chance, weather: Chance) -> Block:
-    """Draw and live through a block of n households. `weather` is the county's, the same for every block."""
+def lived_through(
+    assumptions: Assumptions, grid: Grid, hazard: Hazard, n: int, chance: Chance, over_townships: Weather
+) -> Block:
+    """Draw n households and let them live through the simulated months, a year at a time."""
     places = settle(assumptions, grid, n, chance.of("places"))
     people = populate(assumptions, grid, places.residence, places.ends, chance.of("people"))
     places = with_last_deaths(assumptions, grid, people, places, chance.of("last deaths"))
     working = employ(assumptions, people, places, chance.of("work"))
-    composed = composition(assumptions, grid, people, working, places)
-    standing = stand(assumptions, composed, places, people, chance.of("standing"))
-    chances = arrival_chances(assumptions, grid, exposures(assumptions, composed, places, people, grid))
+    lives = expected(people, places, grid)
+    shock_rng, life_rng = chance.of("shocks"), chance.of("lives")
+    standing: Standing | None = None
+    composed: list[Composition] = []
+    chances: list[list[Floats]] = []
+    shocks: list[Shocks] = []
+    step = assumptions.settling_months
+    for first in range(0, grid.reach, step):
+        last = min(first + step, grid.reach)
+        # What a year is made of was settled by the end of the year before.
+        home = lives.settled_homes(first, last, step)
+        composed.append(composition(assumptions, lives.planned, home, people.ages(first, last), working, places))
+        if standing is None:
+            standing = stand(assumptions, composed[0], places, people, chance.of("standing"))
+        exposed = exposures(assumptions, composed[-1], places)
+        chances.append(arrival_chances(assumptions, exposed, grid.calendar()[first:last]))
+        if first < grid.simulated:
+            inside = [array[:, : grid.simulated - first] for array in chances[-1]]
+            shocks.append(
+                strike(assumptions, inside, first, places.township, standing.visibility, over_townships, shock_rng)
+            )
+            live(assumptions, lives, shocks[-1], places, life_rng)
+    assert standing is not None
+    whole = standing_composition(composed)
     exposure = Exposure(
-        levels(assumptions, composed, places, standing),
-        chances,
-        susceptible_levels(assumptions, weaknesses(composed, standing)),
+        levels(assumptions, whole, places, standing),
+        [np.concatenate(parts, axis=1) for parts in zip(*chances, strict=True)],
+        weaknesses(whole, standing),
         standing.visibility,
     )
-    shocks = strike(
-        assumptions, grid, chances, places.township, standing.visibility, weather.of("weather"), chance.of("shocks")
-    )
-    course = live_through(assumptions, grid, hazard, exposure, shocks, places.ends, chance.of("status"))
-    lives = live(assumptions, grid, people, shocks, places, chance.of("lives"))
+    struck = shocks_joined_up(shocks)
+    course = live_through(assumptions, grid, hazard, exposure, struck, places.ends, chance.of("status"))
     return Block(
-        assumptions, grid, chance, places, composed, standing, exposure, shocks, course, lives, working,
-        Residents(lives.people, n),
+        assumptions, grid, chance, places, whole, standing, exposure, struck, course, lives, working,
+        Residents(people, n),
     )  # fmt: skip

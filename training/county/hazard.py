@@ -5,9 +5,11 @@ A household at risk enters in month u with probability 1 - exp(-I(u)), where
     I(u) = f(u) * base * season(u) + sum over blows s < u of  f(s) * g_k * w_k * size_s * K_k(u - s)
 
 with f the vulnerability factor, g_k the susceptibility to the kind, w_k its weight and K_k a kernel that sums to one
-and is cut by relief once aid works. A blow keeps the factor of its month. Months are discrete, blows arrive
-independently with known chances p_k(s), and f is known in advance as long as nothing is entered. So the chance to
-stay out during the next twelve months, given everything up to the end of month t, is a product:
+and is cut by relief once aid works. A blow keeps the factor of its month. Months are discrete. What changes a
+household for good (a death, a divorce) acts at once as a blow, and on f, g and the chances p_k(s) of further blows a
+year later, when reserves and relatives' help are used up. So f, g and p of the next twelve months are known as long
+as nothing is entered, and given them blows arrive independently. The chance to stay out during the next twelve
+months, given everything up to the end of month t, is then a product:
 
     exp(-sum of I(u) from what is already there)  *  product over s, k of (1 - p_k(s) * phi_k(s))
 
@@ -17,7 +19,7 @@ aid. That product is the truth; nothing is simulated to obtain it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,19 +36,22 @@ NEVER_CLEARED = -(10**6)
 class Exposure:
     """What decides the hazard of n households and does not depend on luck.
 
-    `level` and each of `chances` (one a shock kind) are households x months, `susceptible` is kinds x households in
-    levels, `aid_class` how well aid reaches the household.
+    `level`, each of `chances` (one a shock kind) and each of `weak` (by name) are households x months; `aid_class` says
+    how well aid reaches the household. Month u of them depends on nothing later than month u - 12.
     """
 
     level: Ints
     chances: Sequence[Floats]
-    susceptible: Ints
+    weak: Mapping[str, Bools]
     aid_class: Ints
 
     def taken(self, rows: Ints) -> Exposure:
         """The same households picked or repeated by position."""
         return Exposure(
-            self.level[rows], [chance[rows] for chance in self.chances], self.susceptible[:, rows], self.aid_class[rows]
+            self.level[rows],
+            [chance[rows] for chance in self.chances],
+            {name: weak[rows] for name, weak in self.weak.items()},
+            self.aid_class[rows],
         )
 
 
@@ -76,6 +81,7 @@ class Hazard:
         self._factor = factor(assumptions, np.arange(highest_level(assumptions)))
         self._base = assumptions.base_monthly * np.array(assumptions.base_season)[grid.calendar()]
         self._kernels = [_kernels(kind.peak, kind.length, kind.relief, assumptions.aid_delay) for kind in assumptions.shocks]
+        self._steps = [round(kind.susceptible / assumptions.step) for kind in assumptions.shocks]
         self._phi = self._expected_loss()
 
     def _expected_loss(self) -> list[Floats]:
@@ -100,8 +106,10 @@ class Hazard:
 
     def add(self, state: State, exposure: Exposure, month: int, kind: int, rows: Ints, size: Floats, aided: Bools) -> Floats:
         """Let blows of one kind strike `rows` (each at most once) in a month; returns their weights."""
+        what = self._assumptions.shocks[kind]
         level = exposure.level[rows, month] + cleared_levels(self._assumptions, month - state.cleared[rows])
-        weight = self._factor[level + exposure.susceptible[kind, rows]] * self._assumptions.shocks[kind].weight * size
+        level = level + self._steps[kind] * exposure.weak[what.weakness][rows, month]
+        weight = self._factor[level] * what.weight * size
         first, last = month + 1, min(month + 1 + self._kernels[kind].shape[1], self._grid.reach)
         shape = self._kernels[kind][aided.astype(np.int64), : last - first]
         state.pending[rows, first:last] += weight[:, np.newaxis] * shape
@@ -130,22 +138,19 @@ class Hazard:
         ahead = np.arange(month + 1, month + 1 + a.horizon_months)
         staying = state.pending[:, ahead].sum(axis=1)
         lucky = np.ones(len(state.until))
-        offset = exposure.aid_class * len(self._factor) + exposure.susceptible
+        offset = exposure.aid_class * len(self._factor)
         for at in ahead:
             level = exposure.level[:, at] + cleared_levels(a, at - state.cleared)
             staying += self._factor[level] * self._base[at]
             left = int(ahead[-1] - at)
             if left == 0:
                 continue
-            for kind in range(len(a.shocks)):
-                lucky *= 1.0 - exposure.chances[kind][:, at] * self._phi[kind][left].take(offset[kind] + level)
+            cell = offset + level
+            weak = {name: array[:, at].astype(np.int64) for name, array in exposure.weak.items()}
+            for kind, what in enumerate(a.shocks):
+                phi = self._phi[kind][left].take(cell + self._steps[kind] * weak[what.weakness])
+                lucky *= 1.0 - exposure.chances[kind][:, at] * phi
         return np.asarray(1.0 - np.exp(-staying) * lucky)
-
-
-def susceptible_levels(assumptions: Assumptions, weak: dict[str, Bools]) -> Ints:
-    """Levels that each kind of blow adds for each household; kinds x households."""
-    steps = [round(kind.susceptible / assumptions.step) for kind in assumptions.shocks]
-    return np.stack([step * weak[kind.weakness] for step, kind in zip(steps, assumptions.shocks, strict=True)]).astype(np.int64)
 
 
 def _kernels(peak: float, length: int, relief: float, delay: int) -> Floats:

@@ -7,7 +7,7 @@ divorce after the spouse has died), it is recorded as an emergency without furth
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,15 +25,46 @@ Weigh = Callable[[Ints, Ints], Floats]
 
 @dataclass(frozen=True)
 class Lives:
-    """People as their lives went. `reason` says why each left; `absent_from` is the month someone went missing.
+    """People as they planned and as it went.
 
-    `befell` is the person on whom each blow fell, -1 where it befell the whole household or nobody was left for it.
+    `people` changes as lives go on, `planned` does not. `lost` is the month in which somebody died, left after a
+    divorce or went missing, `FAR` for most; `back_to` the household they went back to, else -1. `reason` says why
+    somebody leaves; `absent_from` is the month someone went missing. `befell` is the person on whom each blow fell, -1
+    where it befell the whole household or nobody was left for it.
     """
 
+    planned: People
     people: People
+    lost: Ints
+    back_to: Ints
     reason: Ints
     absent_from: Ints
-    befell: Ints
+    befell: list[Ints]
+
+    def settled_homes(self, first: int, last: int, delay: int) -> Ints:
+        """Homes by the plans, with losses `delay` months after they happened; persons x months."""
+        month = np.arange(first, last)[np.newaxis, :]
+        gone = month >= (self.lost + delay)[:, np.newaxis]
+        return np.where(gone, self.back_to[:, np.newaxis], self.planned.homes(first, last))
+
+
+def expected(people: People, places: Places, grid: Grid) -> Lives:
+    """Lives of which only the plans are known."""
+    n, last_home = len(people), np.where(people.next_home >= 0, people.next_home, people.household)
+    goes_with_all = people.leaves == places.ends[last_home]
+    reason = np.where(people.leaves < grid.simulated, GREW_UP, STAYED)
+    reason[goes_with_all] = MOVED_AWAY
+    reason[goes_with_all & places.dies_out[last_home]] = DIED
+    reason[people.leaves == FAR] = STAYED
+    return Lives(
+        planned=people.copied(),
+        people=people,
+        lost=np.full(n, FAR, np.int64),
+        back_to=np.full(n, -1, np.int64),
+        reason=reason,
+        absent_from=np.full(n, FAR, np.int64),
+        befell=[],
+    )
 
 
 class Residents:
@@ -65,66 +96,53 @@ class Residents:
         return np.where(rows >= 0, person[np.maximum(rows, 0)] if len(person) else -1, -1)
 
 
-def live(
-    assumptions: Assumptions, grid: Grid, people: People, shocks: Shocks, places: Places, rng: np.random.Generator
-) -> Lives:
-    """Let family blows happen in the order of time; the people given are changed."""
-    ends = places.ends
-    n = len(ends)
-    residents = Residents(people, n)
-    last_home = np.where(people.next_home >= 0, people.next_home, people.household)
-    reason = np.where(people.leaves < grid.simulated, GREW_UP, STAYED)
-    reason[people.leaves == ends[last_home]] = MOVED_AWAY
-    reason[(people.leaves == ends[last_home]) & places.dies_out[last_home]] = DIED
-    reason[people.leaves == FAR] = STAYED
-    absent = np.full(len(people), FAR, np.int64)
+def live(assumptions: Assumptions, lives: Lives, shocks: Shocks, places: Places, rng: np.random.Generator) -> None:
+    """Let the family blows of a stretch of months happen in the order of time; `lives` is changed."""
+    people = lives.people
+    residents = Residents(people, len(places.ends))
     befell = np.full(len(shocks.household), -1, np.int64)
     kinds = [kind.name for kind in assumptions.shocks]
     family = np.flatnonzero(np.isin(shocks.kind, [kinds.index(name) for name in FAMILY_KINDS]))
     family = family[np.lexsort((shocks.kind[family], shocks.month[family], shocks.household[family]))]
     turn = rank_within(shocks.household[family])
-    shelters = _parents_homes(people, ends)
+    shelters = _parents_homes(people, places.ends)
     for round_number in range(int(turn.max(initial=-1)) + 1):
         now = family[turn == round_number]
         for name in FAMILY_KINDS:
             at = now[shocks.kind[now] == kinds.index(name)]
-            person = _whom(assumptions, name, people, residents, shocks.household[at], shocks.month[at], ends, absent, rng)
+            person = _whom(
+                assumptions, name, lives, residents, shocks.household[at], shocks.month[at], places.ends, rng
+            )
             at, person = at[person >= 0], person[person >= 0]
             month = shocks.month[at]
             befell[at] = person
+            lives.lost[person] = month
             if name == "death":
-                people.leaves[person], reason[person] = month, DIED
+                people.leaves[person], lives.reason[person] = month, DIED
             elif name == "missing":
-                absent[person] = month
+                lives.absent_from[person] = month
             else:
-                _separate(people, reason, person, month, shelters, rng)
-    _unborn(people)
-    return Lives(people, reason, absent, befell)
-
-
-def placed(lives: Lives, at: Ints, person: Ints) -> Lives:
-    """The same lives with the blows at positions `at` falling on these persons."""
-    befell = lives.befell.copy()
-    befell[at] = person
-    return replace(lives, befell=befell)
+                _separate(assumptions, lives, person, month, shelters, rng)
+            _unborn(lives, person, month)
+    lives.befell.append(befell)
 
 
 def _whom(
     assumptions: Assumptions,
     name: str,
-    people: People,
+    lives: Lives,
     residents: Residents,
     households: Ints,
     months: Ints,
     ends: Ints,
-    absent: Ints,
     rng: np.random.Generator,
 ) -> Ints:
+    people = lives.people
     at, person = residents.of(households, months)
     month = months[at]
     age = (month - people.born[person]) / 12.0
-    free = (age >= 18.0) & (absent[person] > month)
-    # Whoever has a marriage ahead lives to see it: the other household counts on it.
+    # Nobody is lost twice, and whoever has a marriage ahead lives to see it: the other household counts on it.
+    free = (age >= 18.0) & (lives.lost[person] == FAR)
     free &= (people.moves[person] <= month) | (people.moves[person] == FAR)
     settled = free & (people.leaves[person] >= ends[households[at]])
     others = np.bincount(at[settled], minlength=len(households))[at] - settled
@@ -142,18 +160,20 @@ def _whom(
 
 
 def _separate(
-    people: People, reason: Ints, person: Ints, month: Ints, shelters: Ints, rng: np.random.Generator
+    assumptions: Assumptions, lives: Lives, person: Ints, month: Ints, shelters: Ints, rng: np.random.Generator
 ) -> None:
     """After a divorce one goes back to parents in the county, or away."""
+    people = lives.people
     home = shelters[rng.integers(0, len(shelters), len(person))] if len(shelters) else np.full(len(person), -1)
-    returns = (rng.random(len(person)) < 0.4) & (people.moves[person] == FAR) & (home != people.household[person])
-    returns &= home >= 0
+    returns = (rng.random(len(person)) < assumptions.returns_to_parents) & (people.moves[person] == FAR)
+    returns &= (home >= 0) & (home != people.household[person])
     back, away = person[returns], person[~returns]
     people.moves[back], people.next_home[back] = month[returns], home[returns]
     people.next_role[back] = CHILD
     people.leaves[back] = FAR
-    people.leaves[away], reason[away] = month[~returns], DIVORCED
-    reason[back] = STAYED
+    lives.back_to[back] = home[returns]
+    people.leaves[away] = month[~returns]
+    lives.reason[back], lives.reason[away] = STAYED, DIVORCED
 
 
 def _parents_homes(people: People, ends: Ints) -> Ints:
@@ -162,13 +182,13 @@ def _parents_homes(people: People, ends: Ints) -> Ints:
     return np.unique(people.household[old])
 
 
-def _unborn(people: People) -> None:
-    """No birth in a household that the mother has left."""
+def _unborn(lives: Lives, mother: Ints, month: Ints) -> None:
+    """No birth in a household after its mother has left it."""
+    people = lives.people
+    since = np.full(len(people), FAR, np.int64)
+    since[mother] = month
     children = np.flatnonzero(people.mother >= 0)
-    mother, month = people.mother[children], people.joins[children]
-    home = np.where(month < people.moves[mother], people.household[mother], people.next_home[mother])
-    absent = (home != people.household[children]) | (month >= people.leaves[mother])
-    never = children[absent]
+    never = children[since[people.mother[children]] <= lives.planned.joins[children]]
+    lives.lost[never] = since[people.mother[never]]
     people.joins[never] = people.leaves[never] = people.moves[never] = FAR
     people.next_home[never] = -1
-

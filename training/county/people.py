@@ -1,6 +1,6 @@
 """Who lives in the county, with the plans that are fixed from the start: growing up, leaving, marrying, births, elders moving in.
 
-Plans do not depend on a household's luck. Blows to a household (deaths, divorces, disappearances) come later, see
+Plans do not depend on a household's luck. Blows to a household (deaths, divorces, disappearances) change them, see
 `lives.py`.
 """
 
@@ -46,16 +46,20 @@ class People:
     def __len__(self) -> int:
         return len(self.household)
 
-    def homes(self, months: int) -> Ints:
-        """Home of each person in each month of the grid, -1 where they live in none; persons x months."""
-        month = np.arange(months)[np.newaxis, :]
+    def homes(self, first: int, last: int) -> Ints:
+        """Home of each person in the months from `first` to before `last`, -1 for none; persons x months."""
+        month = np.arange(first, last)[np.newaxis, :]
         first = np.where(month < self.moves[:, np.newaxis], self.household[:, np.newaxis], self.next_home[:, np.newaxis])
         present = (month >= self.joins[:, np.newaxis]) & (month < self.leaves[:, np.newaxis])
         return np.where(present, first, -1)
 
-    def ages(self, months: int) -> Floats:
-        """Age in years in the middle of each month; persons x months."""
-        return (np.arange(months)[np.newaxis, :] + 0.5 - self.born[:, np.newaxis]) / 12.0
+    def ages(self, first: int, last: int) -> Floats:
+        """Age in years in the middle of the months from `first` to before `last`; persons x months."""
+        return np.asarray((np.arange(first, last)[np.newaxis, :] + 0.5 - self.born[:, np.newaxis]) / 12.0)
+
+    def copied(self) -> People:
+        """The same people, to be changed apart."""
+        return People(*(getattr(self, f.name).copy() for f in fields(People)))
 
     def added(self, newcomers: People) -> People:
         """These people and the newcomers after them."""

@@ -21,6 +21,7 @@ from training.county.hazard import Hazard
 from training.county.ledger import Happenings, Ledger
 from training.county.people import HEAD, ROLE_NAMES, WOMAN
 from training.county.reporting import Names, ids, lag_days, reported
+from training.county.shocks import weather
 from training.county.standing import SILENT, VISIBILITY
 from training.county.stays import Stays
 from training.county.streams_authorised import authorised
@@ -62,12 +63,12 @@ def simulate(
     grid, of = county_grid(assumptions, months), catalogue(CORE)
     meta = _meta(assumptions, grid, of, households, months, seed)
     hazard = Hazard(assumptions, grid)
-    county = Chance(seed, -1)
+    over_townships = weather(assumptions, grid, Chance(seed, -1).of("weather"))
     with DatasetWriter(folder, meta) as writer:
         for number, first in enumerate(range(0, households, BLOCK)):
             n = min(BLOCK, households - first)
             chance = Chance(seed, number)
-            block = lived_through(assumptions, grid, hazard, n, chance, county)
+            block = lived_through(assumptions, grid, hazard, n, chance, over_townships)
             names = Names(first + 1, number * PERSONS_A_BLOCK + 1, number * EVENTS_A_BLOCK + 1)
             what, stays = happenings(block, of)
             writer.append(

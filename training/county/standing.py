@@ -1,12 +1,12 @@
 """What is settled about each household from the start: place, land, income to expect, conditions on record, visibility.
 
-`Standing` holds households, `Working` their people's work. From both and from the people's plans, `composition`
-counts who lives together in every month, which is what vulnerability and exposure are made of.
+`Standing` holds households, `Working` their people's work. `composition` counts who lives together in every month,
+which is what vulnerability and exposure are made of.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -65,6 +65,7 @@ class Composition:
     by_band: Floats
     couples: Floats
     teenagers: Floats
+    turning_18: Floats
     pensioners: Floats
     earner_risk: Floats
     mortality: Floats
@@ -108,7 +109,7 @@ def with_last_deaths(
     alone = np.bincount(people.household, minlength=n) == 1
     alone[people.next_home[people.next_home >= 0]] = False
     who = np.flatnonzero(alone[people.household] & (people.born < -12.0 * 60) & (people.next_home < 0))
-    yearly = mortality(assumptions, people.ages(grid.reach)[who])
+    yearly = mortality(assumptions, people.ages(0, grid.reach)[who])
     due = np.cumsum(yearly / 12.0, axis=1) >= rng.exponential(size=len(who))[:, np.newaxis]
     month = np.where(due.any(axis=1), due.argmax(axis=1), FAR)
     home = people.household[who]
@@ -141,27 +142,28 @@ def employ(assumptions: Assumptions, people: People, places: Places, rng: np.ran
     return Working(earns & ~disabled, is_formal, wage, pension, disabled, chronic)
 
 
-def composition(assumptions: Assumptions, grid: Grid, people: People, working: Working, places: Places) -> Composition:
-    """Count the planned members of every household in every month."""
-    n, reach = len(places.residence), grid.reach
-    home, age = people.homes(reach), people.ages(reach)
+def composition(
+    assumptions: Assumptions, people: People, home: Ints, age: Floats, working: Working, places: Places
+) -> Composition:
+    """Count the people of every household in the months of `home` and `age` (persons x months)."""
+    n, months = len(places.residence), home.shape[1]
     present = home >= 0
-    cell = np.where(present, home * reach + np.arange(reach), 0)
+    cell = np.where(present, home * months + np.arange(months), 0)
 
     def counted(weight: Floats | Bools) -> Floats:
-        return np.bincount(cell[present], weight[present].astype(np.float64), n * reach).reshape(n, reach)
+        spread = np.broadcast_to(weight, home.shape)
+        return np.bincount(cell[present], spread[present].astype(np.float64), n * months).reshape(n, months)
 
-    def each(of_person: Floats | Bools) -> Floats:
-        return np.broadcast_to(np.asarray(of_person, np.float64)[:, np.newaxis], home.shape)
+    def each(of_person: Floats | Bools | Ints) -> Floats:
+        return np.asarray(of_person, np.float64)[:, np.newaxis]
 
-    is_working_age = (age >= WORKING_AGE[0]) & (age < WORKING_AGE[1])
-    earning = is_working_age & working.earns[:, np.newaxis]
-    members = np.maximum(counted(each(np.ones(len(people)))), 1e-9)
+    earning = (age >= WORKING_AGE[0]) & (age < WORKING_AGE[1]) & working.earns[:, np.newaxis]
     retired = age >= WORKING_AGE[1]
-    earned = counted(earning * each(working.wage)) + counted(retired * each(working.pension))
+    members = counted(each(np.ones(len(people))))
+    income = counted(earning * each(working.wage) + retired * each(working.pension))
     bands = age_band(age)
     partner = (people.role == SPOUSE) | (people.next_home >= 0)
-    married_in = (people.role == OTHER) & (people.sex == WOMAN) & (people.born < 0)
+    married_in = (people.role == OTHER) & (people.sex == WOMAN) & (people.mother < 0) & (people.joins >= 0)
     return Composition(
         members=members,
         children=counted(age < 16),
@@ -171,14 +173,23 @@ def composition(assumptions: Assumptions, grid: Grid, people: People, working: W
         low_schooling=counted(earning * each(people.schooling == 0)),
         disabled=counted(each(working.disabled)),
         chronic=counted(each(working.chronic)),
-        income=(earned + places.farm[:, np.newaxis] / 12.0) / members,
+        income=(income + places.farm[:, np.newaxis] / 12.0) / np.maximum(members, 1.0),
         by_band=np.stack([counted(bands == band) for band in range(5)]),
         couples=np.minimum(counted(each(partner | married_in) * (age < 70)), 1.0),
         teenagers=counted((age >= 12) & (age < 17) & np.isin(people.role, (CHILD, OTHER))[:, np.newaxis]),
+        turning_18=counted(
+            (age >= 18) & (age < 19) & (np.isin(people.role, (CHILD, OTHER)) & (people.schooling >= 2))[:, np.newaxis]
+        ),
         pensioners=counted(retired & (working.pension > 0)[:, np.newaxis]),
         earner_risk=counted(earning * each(np.array(assumptions.job_loss_by_schooling)[people.schooling])),
         mortality=counted(mortality(assumptions, age)),
     )
+
+
+def joined_up(parts: list[Composition]) -> Composition:
+    """Consecutive stretches of months as one."""
+    whole = {f.name: np.concatenate([getattr(part, f.name) for part in parts], axis=-1) for f in fields(Composition)}
+    return Composition(**whole)
 
 
 def mortality(assumptions: Assumptions, age: Floats) -> Floats:
@@ -217,6 +228,6 @@ def log_income(assumptions: Assumptions, composed: Composition) -> Floats:
 
 def elders_only(composed: Composition) -> Bools:
     """Households of people over 60 alone."""
-    return np.asarray((composed.elders > 0) & (composed.elders >= composed.members - 0.5))
+    return np.asarray((composed.elders > 0) & (composed.elders >= composed.members))
 
 

@@ -36,7 +36,7 @@ def _signatures(block: Block, rng: np.random.Generator) -> Ints:
     pressed = block.course.in_status | (block.course.intensity > 0.02)
     yearly = np.where(pressed, a.signs_yearly[1], a.signs_yearly[0])
     signs = (rng.random(yearly.shape) < monthly(yearly)) & (block.standing.visibility < 2)[:, np.newaxis]
-    signs &= block.composed.members[:, : grid.simulated] > 0.5
+    signs &= block.members[:, : grid.simulated] > 0.5
     return np.where(signs.any(axis=1), signs.argmax(axis=1), FAR)
 
 

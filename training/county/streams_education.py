@@ -67,7 +67,7 @@ def _admissions(block: Block, ledger: Ledger, rng: np.random.Generator) -> Ints:
         at,
         lambda who, when: ((block.age[who, when] >= 18.0) & (block.age[who, when] < 19.0) & (people.schooling[who] >= 2)) * 1.0,
     )
-    block.lives.befell[at] = person
+    block.befell[at] = person
     at, person = at[person >= 0], person[person >= 0]
     month = block.shocks.month[at]
     admitted[person] = month
@@ -81,7 +81,7 @@ def _dropouts(block: Block, ledger: Ledger, stage: Ints, rng: np.random.Generato
     at = block.blows("dropout")
     attends = stage > NO_STAGE
     person = block.befallen(rng, at, lambda who, when: ((block.age[who, when] >= 12.0) & (block.age[who, when] < 17.0) & attends[who, when]) * 1.0)
-    block.lives.befell[at] = person
+    block.befell[at] = person
     at, person = at[person >= 0], person[person >= 0]
     month, size = block.shocks.month[at], block.shocks.size[at]
     days = np.rint(np.clip(30 * size * rng.uniform(0.7, 1.5, len(at)), 10, 300))

@@ -92,7 +92,7 @@ def _marriages(block: Block, ledger: Ledger, stays: Stays, second: Ints) -> None
     wed = np.flatnonzero((second >= 0) & (people.moves < simulated) & (people.next_role == OTHER))
     ledger.add("MAR//MARRY", people.next_home[wed], stays.joined_at[second[wed]], person=wed)
     at = block.blows("divorce")
-    left = block.lives.befell[at]
+    left = block.befell[at]
     at, left = at[left >= 0], left[left >= 0]
     month = block.shocks.month[at]
     moment = block.grid.moment(month, 0.0)
@@ -106,7 +106,7 @@ def _orphans(block: Block, ledger: Ledger, rng: np.random.Generator) -> None:
     """Children whom a death or disappearance leaves without a parent who could support them."""
     people, assumptions = block.people, block.assumptions
     at = np.sort(np.concatenate([block.blows("death"), block.blows("missing")]))
-    gone = block.lives.befell[at]
+    gone = block.befell[at]
     at = at[(gone >= 0) & (people.born[np.maximum(gone, 0)] > -12.0 * 60)]
     at = at[rng.random(len(at)) < assumptions.unsupported_share]
     month = np.minimum(block.shocks.month[at] + 1, block.grid.simulated - 1)

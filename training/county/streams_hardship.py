@@ -52,7 +52,7 @@ def _assessed(
     """One disability blow a household: a first certificate, or a worse grade of a person who has one."""
     rates = np.array(block.assumptions.disability_by_age)
     person = block.befallen(rng, at, lambda who, when: rates[age_band(block.age[who, when])] * (grade[who] > 1))
-    block.lives.befell[at] = person
+    block.befell[at] = person
     at, person = at[person >= 0], person[person >= 0]
     month, size = block.shocks.month[at], block.shocks.size[at]
     new = grade[person] == NO_GRADE
@@ -113,7 +113,7 @@ def _subsidies(block: Block, ledger: Ledger, severe: Bools, poor: Bools, rng: np
 
 
 def _rehabilitation(block: Block, ledger: Ledger, at: Ints, rng: np.random.Generator) -> None:
-    person = block.lives.befell[at]
+    person = block.befell[at]
     at, person = at[person >= 0], person[person >= 0]
     row = np.repeat(np.arange(len(at)), 12)
     month = block.shocks.month[at][row] + 1 + rank_within(row)
@@ -125,7 +125,7 @@ def _rehabilitation(block: Block, ledger: Ledger, at: Ints, rng: np.random.Gener
 
 def _disasters(block: Block, ledger: Ledger, rng: np.random.Generator) -> None:
     a, shocks = block.assumptions, block.shocks
-    lived = block.composed.members > 0.5
+    lived = block.members > 0.5
 
     def struck(kind: str) -> tuple[Ints, Ints, Ints]:
         at = block.blows(kind)
@@ -139,7 +139,7 @@ def _disasters(block: Block, ledger: Ledger, rng: np.random.Generator) -> None:
     when = block.sometime(rng, month)
     ledger.add("DST//HOUSE_LOSS", household, when, value=np.maximum(1, np.rint(1.6 * shocks.size[at])))
     moved = np.flatnonzero(rng.random(len(at)) < 0.3 + 0.25 * shocks.size[at])
-    persons = np.maximum(1, np.rint(block.composed.members[household, month]))
+    persons = np.maximum(1, np.rint(block.members[household, month]))
     ledger.add("DST//RELOCATE", household[moved], when[moved], value=persons[moved])
     at, household, month = struck("fire")
     loss = lognormal(rng, a.fire_loss, len(at)) * shocks.size[at]
@@ -151,7 +151,7 @@ def _temporary_assistance(block: Block, ledger: Ledger, rng: np.random.Generator
     a, shocks = block.assumptions, block.shocks
     names = [kind.name for kind in a.shocks]
     of_person = np.isin(shocks.kind, [names.index(k) for k in names if k not in ("crop_loss", "market", "house_loss", "fire", "admission")])
-    nobody = of_person & (block.lives.befell < 0)
+    nobody = of_person & (block.befell < 0)
     answered = np.isin(shocks.kind, [names.index(k) for k in ANSWERED])
     aided = shocks.aided & ~answered & ~((shocks.kind == names.index("job_loss")) & (block.places.residence[shocks.household] == 0))
     at = np.flatnonzero(aided | nobody)
@@ -164,5 +164,5 @@ def _temporary_assistance(block: Block, ledger: Ledger, rng: np.random.Generator
 def _pay(block: Block, ledger: Ledger, household: Ints, month: Ints, size: Floats, rng: np.random.Generator) -> None:
     amount = lognormal(rng, block.assumptions.temporary_assistance, len(household)) * size
     inside = np.minimum(month, block.grid.simulated - 1)
-    there = (month == inside) & (block.composed.members[household, inside] > 0.5)
+    there = (month == inside) & (block.members[household, inside] > 0.5)
     ledger.add("LS//GRANT", np.where(there, household, -1), block.sometime(rng, month), value=np.rint(amount / 10) * 10)

@@ -69,10 +69,10 @@ def _job_losses(block: Block, ledger: Ledger, able: Bools, at_work: Bools, rng: 
         person = block.befallen(
             rng, at[now], lambda who, when: at_work[who, when] * np.array(a.job_loss_by_schooling)[people.schooling[who]]
         )
-        block.lives.befell[at[now]] = person
+        block.befell[at[now]] = person
         hit, person = now[person >= 0], person[person >= 0]
         _stopped(person, block.shocks.month[at[hit]] + 1, lengths[hit] - 1, at_work)
-    person = block.lives.befell[at]
+    person = block.befell[at]
     hit = np.flatnonzero((person >= 0) & (rng.random(len(at)) < a.unemployment_registered))
     person, month, length = person[hit], block.shocks.month[at[hit]], lengths[hit]
     ledger.add("EMP//UNEMP", block.home_in(person, month), block.sometime(rng, month), person=person, value=rng.integers(1, 9, len(hit)).astype(np.float64))
@@ -127,7 +127,7 @@ def _injuries(block: Block, ledger: Ledger, able: Bools, at_work: Bools, rng: np
     """Work injuries; the hospital's part of the story is in `streams_medical.py`."""
     at = block.blows("injury")
     person = block.befallen(rng, at, lambda who, when: at_work[who, when] + 0.01 * able[who, when])
-    block.lives.befell[at] = person
+    block.befell[at] = person
     at, person = at[person >= 0], person[person >= 0]
     size, month = block.shocks.size[at], block.shocks.month[at]
     grade = np.clip(np.rint(10.5 - 3.2 * size + rng.normal(0, 1.0, len(at))), 1, 10)
@@ -138,7 +138,7 @@ def _injuries(block: Block, ledger: Ledger, able: Bools, at_work: Bools, rng: np
 def _arrears(block: Block, ledger: Ledger, at_work: Bools, rng: np.random.Generator) -> None:
     at = block.blows("arrears")
     person = block.befallen(rng, at, lambda who, when: at_work[who, when] * 1.0)
-    block.lives.befell[at] = person
+    block.befell[at] = person
     at, person = at[person >= 0], person[person >= 0]
     month = block.shocks.month[at]
     owed = block.working.wage[person] * _growth(block)[month] * (1.0 + 2.0 * block.shocks.size[at])
@@ -167,7 +167,7 @@ def _pensions(block: Block, ledger: Ledger, rng: np.random.Generator) -> Floats:
     drawing = block.is_here & (block.age >= WORKING_AGE[1]) & (block.working.pension > 0)[:, np.newaxis]
     at = block.blows("pension_stop")
     person = block.befallen(rng, at, lambda who, when: drawing[who, when] * 1.0)
-    block.lives.befell[at] = person
+    block.befell[at] = person
     at, person = at[person >= 0], person[person >= 0]
     month = block.shocks.month[at]
     ledger.add("SSI//PENSION_STOP", block.home_in(person, month), block.sometime(rng, month), person=person)
@@ -190,7 +190,7 @@ def _farm(block: Block, ledger: Ledger, rng: np.random.Generator) -> Floats:
         for later in range(12):
             kept[block.shocks.household[at], block.shocks.month[at] + later] *= np.maximum(1.0 - hit * block.shocks.size[at], 0.05)
         yearly = yearly * kept[:, : grid.simulated]
-    calendar, lived = grid.calendar()[: grid.simulated], block.composed.members[:, : grid.simulated] > 0.5
+    calendar, lived = grid.calendar()[: grid.simulated], block.members[:, : grid.simulated] > 0.5
     for month, share in a.harvests:
         household, when = np.nonzero((calendar == month) & (yearly > 0) & lived)
         amount = share * yearly[household, when] * np.exp(0.15 * rng.standard_normal(len(when)))

@@ -47,7 +47,7 @@ def _chronic(block: Block, ledger: Ledger, rng: np.random.Generator) -> Bools:
     person = block.befallen(
         rng, at, lambda who, when: _by_age(block, a.chronic_by_age, who, when) * np.where(needs[who, when], 0.2, 1.0)
     )
-    block.lives.befell[at] = person
+    block.befell[at] = person
     at, person = at[person >= 0], person[person >= 0]
     month = block.shocks.month[at]
     icd = rng.integers(0, len(CHRONIC), len(at))
@@ -88,7 +88,7 @@ def _illnesses(block: Block, ledger: Ledger, chronic: Bools, rng: np.random.Gene
     a = block.assumptions
     at = block.blows("illness")
     person = block.befallen(rng, at, lambda who, when: _by_age(block, a.illness_by_age, who, when))
-    block.lives.befell[at] = person
+    block.befell[at] = person
     at, person = at[person >= 0], person[person >= 0]
     month, size = block.shocks.month[at], block.shocks.size[at]
     icd = rng.integers(0, len(MAJOR), len(at))
@@ -107,7 +107,7 @@ def _illnesses(block: Block, ledger: Ledger, chronic: Bools, rng: np.random.Gene
 def _plain_stays(block: Block, ledger: Ledger, rng: np.random.Generator) -> None:
     at = block.blows("stay")
     person = block.befallen(rng, at, lambda who, when: _by_age(block, block.assumptions.illness_by_age, who, when))
-    block.lives.befell[at] = person
+    block.befell[at] = person
     at, person = at[person >= 0], person[person >= 0]
     cost = lognormal(rng, block.assumptions.plain_stay, len(at)) * block.shocks.size[at]
     month = block.shocks.month[at]
@@ -119,7 +119,7 @@ def _plain_stays(block: Block, ledger: Ledger, rng: np.random.Generator) -> None
 def _injured(block: Block, ledger: Ledger, rng: np.random.Generator) -> None:
     """The hospital stay after a work injury; the insurance pays most of it."""
     at = block.blows("injury")
-    person = block.lives.befell[at]
+    person = block.befell[at]
     at, person = at[person >= 0], person[person >= 0]
     cost = lognormal(rng, block.assumptions.plain_stay, len(at)) * (0.5 + block.shocks.size[at])
     _stay(block, ledger, person, block.shocks.month[at], cost, INJURED, rng)

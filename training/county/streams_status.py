@@ -29,7 +29,7 @@ def statuses(block: Block, ledger: Ledger, income: Floats) -> None:
     leaves = block.grid.moment(spells.exits, rng.uniform(*ORDINARY, len(route)))
     # A recognition ends on the calendar day on which it began.
     expires = block.grid.moment(spells.exits, part)
-    members = np.maximum(1.0, block.composed.members[spells.household, np.clip(spells.enters, 0, block.grid.simulated - 1)])
+    members = np.maximum(1.0, block.members[spells.household, np.clip(spells.enters, 0, block.grid.simulated - 1)])
     amount = np.rint(lognormal(rng, block.assumptions.dibao_monthly, len(route)) * members)
     for status, code, value in (
         (DIBAO, "DB//ENTER", amount),
@@ -153,7 +153,7 @@ def _surveys(block: Block, ledger: Ledger, income: Floats, route: Ints, rng: np.
     spells = block.course.spells
     for row in np.flatnonzero(route == MONITORED):
         watched[spells.household[row], max(0, spells.enters[row]) : spells.exits[row] + 12] = True
-    members = block.composed.members[:, : grid.simulated]
+    members = block.members[:, : grid.simulated]
     watched = watched & (grid.calendar()[: grid.simulated] == NOVEMBER) & (members > 0.5)
     yearly = np.cumsum(income, axis=1)
     yearly[:, 12:] -= yearly[:, :-12].copy()

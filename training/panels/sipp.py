@@ -1,8 +1,9 @@
 """The Survey of Income and Program Participation (SIPP, United States) as a dataset folder.
 
 What it has: monthly family income against the official poverty threshold, and the size of the family, over up to four
-years. What it lacks: everything else, persons included. No result on this panel says anything about work, health,
-schooling, disability, disasters, assistance or coping.
+years. What it lacks: everything else. No result on this panel says anything about work, health, schooling,
+disability, disasters, assistance or coping. The files list no persons, so the one known member of a household is its
+reference person, whom every household has; sex and birth date are unknown.
 
 A wave is four months that one interview reports. Only whole waves count: an event sums one up and is dated at the
 last day of its last month. The four rotation groups end their waves in different months, so the as-of grid has every
@@ -21,7 +22,6 @@ import pandas as pd
 
 from features.dataset import Dataset, DatasetMeta, DatasetRefused, DatasetWriter, Moments, read_meta
 from features.definition import Text
-from features.event import MEMBERS
 from features.panels.sipp import KINDS, SURVEY, WAVE_MONTHS
 from features.window import Micros, as_of_moment, written
 from training.labels import HORIZON_MONTHS, Label
@@ -49,7 +49,6 @@ def build(raw: Path, out: Path, *, progress: Callable[[int, int], None] | None =
     reported = _reported(_months(raw))
     if reported.empty:
         raise DatasetRefused("the raw folder has no whole wave of four months")
-    households = reported["household_id"].unique()
     first, until = (day.date().isoformat() for day in (reported["seen_on"].min(), reported["seen_on"].max()))
     meta = DatasetMeta(
         name="sipp",
@@ -64,11 +63,8 @@ def build(raw: Path, out: Path, *, progress: Callable[[int, int], None] | None =
         moments=Moments(first=first, until=until, step_months=1),
     )
     with DatasetWriter(out, meta) as writer:
-        writer.append("members", MEMBERS.empty_table().to_pandas())
-        writer.append(
-            "households",
-            pd.DataFrame({"household_id": households, "region": REGION, "residence": None, "township": None}),
-        )
+        writer.append("members", _reference_persons(reported))
+        writer.append("households", _households(reported))
         waves = sorted(reported["wave"].unique())
         for done, wave in enumerate(waves, start=1):
             writer.append("events", event_rows(reported[reported["wave"] == wave], KINDS, CURRENCY))
@@ -122,6 +118,27 @@ def _reported(months: pd.DataFrame) -> pd.DataFrame:
     earlier = waves[_WAVE].merge(before, on=_WAVE, how="left")["INCOME_TO_THRESHOLD"]
     waves["CHANGE"] = waves["INCOME_TO_THRESHOLD"] - earlier
     return waves.assign(period="w" + waves["wave"].astype(str), seen_on=last_days(waves["ends"]))
+
+
+def _reference_persons(reported: pd.DataFrame) -> pd.DataFrame:
+    first = reported.sort_values(["household_id", "seen_on"]).drop_duplicates("household_id")
+    return pd.DataFrame(
+        {
+            "household_id": first["household_id"],
+            "person_id": first["household_id"] + "-reference",
+            "birth_date": None,
+            "sex": None,
+            "role": "head",
+            "joined_at": first["seen_on"],
+            "left_at": pd.NaT,
+            "known_at": first["seen_on"],
+        }
+    )
+
+
+def _households(reported: pd.DataFrame) -> pd.DataFrame:
+    households = reported["household_id"].unique()
+    return pd.DataFrame({"household_id": households, "region": REGION, "residence": None, "township": None})
 
 
 def _label_rows(is_poor: Callable[[Waves], pd.Series], dataset: Dataset, as_ofs: Sequence[Micros]) -> pd.DataFrame:
