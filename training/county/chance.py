@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from training.county.grid import Bools, Floats, Ints
 
@@ -44,7 +46,7 @@ def monthly(yearly: Floats | float) -> Floats:
     return np.asarray(-np.expm1(-np.asarray(yearly, np.float64) / 12.0))
 
 
-def one_of_each(rng: np.random.Generator, group: Ints, weight: Floats, n_groups: int) -> Ints:
+def one_of_each(rng: np.random.Generator, group: Ints, weight: npt.NDArray[np.floating[Any]], n_groups: int) -> Ints:
     """One row of each group, drawn in proportion to its weight; -1 for a group where every weight is zero."""
     chosen = np.full(n_groups, -1, np.int64)
     rows = np.flatnonzero(weight > 0)

@@ -80,7 +80,9 @@ class Hazard:
         self._grid = grid
         self._factor = factor(assumptions, np.arange(highest_level(assumptions)))
         self._base = assumptions.base_monthly * np.array(assumptions.base_season)[grid.calendar()]
-        self._kernels = [_kernels(kind.peak, kind.length, kind.relief, assumptions.aid_delay) for kind in assumptions.shocks]
+        self._kernels = [
+            _kernels(kind.peak, kind.length, kind.relief, assumptions.aid_delay) for kind in assumptions.shocks
+        ]
         self._steps = [round(kind.susceptible / assumptions.step) for kind in assumptions.shocks]
         self._phi = self._expected_loss()
 
@@ -104,7 +106,9 @@ class Hazard:
         """n households that nothing has happened to."""
         return State(np.zeros((n, self._grid.reach)), np.full(n, -1, np.int64), np.full(n, NEVER_CLEARED, np.int64))
 
-    def add(self, state: State, exposure: Exposure, month: int, kind: int, rows: Ints, size: Floats, aided: Bools) -> Floats:
+    def add(
+        self, state: State, exposure: Exposure, month: int, kind: int, rows: Ints, size: Floats, aided: Bools
+    ) -> Floats:
         """Let blows of one kind strike `rows` (each at most once) in a month; returns their weights."""
         what = self._assumptions.shocks[kind]
         level = exposure.level[rows, month] + cleared_levels(self._assumptions, month - state.cleared[rows])

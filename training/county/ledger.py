@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from features.catalogue import Catalogue
 from features.window import NEVER
@@ -59,7 +60,7 @@ class Ledger:
         moment: Ints,
         *,
         person: Ints | None = None,
-        value: Floats | float | None = None,
+        value: npt.ArrayLike | None = None,
         texts: tuple[str, ...] = (),
         text: Ints | None = None,
         known: Ints | None = None,
@@ -70,7 +71,9 @@ class Ledger:
         held inside the code's bounds.
         """
         n = len(household)
-        amount = np.full(n, np.nan) if value is None else np.round(np.broadcast_to(np.asarray(value, np.float64), (n,)), 2)
+        amount = (
+            np.full(n, np.nan) if value is None else np.round(np.broadcast_to(np.asarray(value, np.float64), (n,)), 2)
+        )
         bounds = self._bounds[code]
         if bounds is not None:
             amount = np.clip(amount, *bounds)

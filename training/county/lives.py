@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from training.county.assumptions import Assumptions
 from training.county.chance import one_of_each, rank_within
-from training.county.grid import FAR, Floats, Grid, Ints
+from training.county.grid import FAR, Grid, Ints
 from training.county.people import CHILD, HEAD, SPOUSE, People
 from training.county.shocks import Shocks
 from training.county.standing import Places, mortality
 
 STAYED, GREW_UP, DIED, DIVORCED, MOVED_AWAY = range(5)
 FAMILY_KINDS = ("death", "divorce", "missing")
-Weigh = Callable[[Ints, Ints], Floats]
+Weigh = Callable[[Ints, Ints], npt.NDArray[np.floating[Any]]]
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,11 @@ class People:
     def homes(self, first: int, last: int) -> Ints:
         """Home of each person in the months from `first` to before `last`, -1 for none; persons x months."""
         month = np.arange(first, last)[np.newaxis, :]
-        first = np.where(month < self.moves[:, np.newaxis], self.household[:, np.newaxis], self.next_home[:, np.newaxis])
+        first = np.where(
+            month < self.moves[:, np.newaxis], self.household[:, np.newaxis], self.next_home[:, np.newaxis]
+        )
         present = (month >= self.joins[:, np.newaxis]) & (month < self.leaves[:, np.newaxis])
-        return np.where(present, first, -1)
+        return np.where(present, home, -1)
 
     def ages(self, first: int, last: int) -> Floats:
         """Age in years in the middle of the months from `first` to before `last`; persons x months."""
@@ -71,9 +73,7 @@ def age_band(age: Floats) -> Ints:
     return np.searchsorted(np.array(AGE_BANDS), age, side="right").astype(np.int64)
 
 
-def populate(
-    assumptions: Assumptions, grid: Grid, residence: Ints, ends: Ints, rng: np.random.Generator
-) -> People:
+def populate(assumptions: Assumptions, grid: Grid, residence: Ints, ends: Ints, rng: np.random.Generator) -> People:
     """The people of a block of households and their plans.
 
     `residence` is 0 rural, 1 town, 2 city; `ends` the month in which the whole household leaves the county (`FAR`).
@@ -101,13 +101,24 @@ def _founders(assumptions: Assumptions, residence: Ints, rng: np.random.Generato
         parts.append((homes, np.full(len(homes), HEAD), head_sex, head_age))
         for role, youngest, oldest in kind.members:
             age = np.maximum(head_age + rng.uniform(youngest, oldest, len(homes)), rng.uniform(0.1, 1.5, len(homes)))
-            sex = 1 - head_sex if role == "spouse" else (rng.random(len(homes)) < 0.5).astype(np.int64)
+            sex = (
+                1 - head_sex
+                if role == "spouse"
+                else np.where(rng.random(len(homes)) < assumptions.boy_share, MAN, WOMAN)
+            )
             parts.append((homes, np.full(len(homes), ROLE_NAMES.index(role)), sex, age))
     home, role_of, sex_of, age_of = (np.concatenate([part[i] for part in parts]) for i in range(4))
     order = np.lexsort((-age_of, role_of, home))
     home, role_of, sex_of, age_of = home[order], role_of[order], sex_of[order], age_of[order]
     return _arrivals(
-        assumptions, rng, home.astype(np.int64), role_of, sex_of, -12.0 * age_of, np.full(len(home), JOINED_BEFORE), residence
+        assumptions,
+        rng,
+        home.astype(np.int64),
+        role_of,
+        sex_of,
+        -12.0 * age_of,
+        np.full(len(home), JOINED_BEFORE),
+        residence,
     )
 
 
@@ -127,8 +138,8 @@ def _arrivals(
     cohort = np.searchsorted(-12.0 * np.array(assumptions.schooling_cohorts), born)
     schooling = np.select(
         [cohort == 0, cohort == 1],
-        [drawn(rng, assumptions.education_by_cohort[0], n), drawn(rng, assumptions.education_by_cohort[1], n)],
-        drawn(rng, assumptions.education_by_cohort[2], n),
+        [drawn(rng, assumptions.schooling[0], n), drawn(rng, assumptions.schooling[1], n)],
+        drawn(rng, assumptions.schooling[2], n),
     )
     lifted = (residence[home] > 0) & (rng.random(n) < assumptions.urban_schooling)
     return People(
@@ -153,11 +164,13 @@ def _children_leave(
     n = len(people)
     mean, spread = assumptions.leaving_age
     age_now = -people.born / 12.0
-    planned = np.clip(rng.normal(mean, spread, n), 19.0, 34.0)
-    leaving_age = np.where(planned > age_now, planned, age_now + rng.uniform(0.1, 9.0, n))
+    planned = np.clip(rng.normal(mean, spread, n), *assumptions.leaving_age_range)
+    leaving_age = np.where(planned > age_now, planned, age_now + rng.uniform(*assumptions.late_leaving_years, n))
     month = np.floor(people.born + 12.0 * leaving_age).astype(np.int64)
     is_child = (people.role == CHILD) & (month < grid.reach)
-    stays = is_child & (people.sex == MAN) & (rng.random(n) < np.array(assumptions.son_stays)[residence[people.household]])
+    stays = (
+        is_child & (people.sex == MAN) & (rng.random(n) < np.array(assumptions.son_stays)[residence[people.household]])
+    )
     stays &= ends[people.household] == FAR
     goes = is_child & ~stays
     people.leaves = np.where(goes, month, people.leaves)
@@ -181,49 +194,52 @@ def _children_leave(
             people.household[alone],
             np.full(len(alone), OTHER),
             np.full(len(alone), WOMAN),
-            people.born[alone] + rng.uniform(-12.0, 48.0, len(alone)),
+            people.born[alone] + 12.0 * rng.uniform(*assumptions.bride_younger, len(alone)),
             month[alone],
             residence,
         )
     )
 
 
-def _parents_from_elsewhere(
-    people: People, assumptions: Assumptions, grid: Grid, rng: np.random.Generator
-) -> People:
+def _parents_from_elsewhere(people: People, assumptions: Assumptions, grid: Grid, rng: np.random.Generator) -> People:
     couple = np.unique(people.household[(people.role == SPOUSE) & (people.born > -12.0 * 58)])
     couple = np.setdiff1d(couple, people.household[people.role == PARENT])
     share = float(monthly(assumptions.parent_joins_yearly)) * grid.reach
     home = couple[rng.random(len(couple)) < share]
     month = rng.integers(0, grid.reach, len(home))
     age = rng.uniform(*assumptions.joining_parent_age, len(home))
-    sex = (rng.random(len(home)) < 0.65).astype(np.int64)
+    sex = np.where(rng.random(len(home)) < assumptions.joining_mother_share, WOMAN, MAN)
     residence = np.zeros(int(people.household.max()) + 1, np.int64)
-    return _arrivals(assumptions, rng, home, np.full(len(home), PARENT), sex, month - 12.0 * age, month, residence)
+    return _arrivals(
+        assumptions, rng, home, np.full(len(home), PARENT), sex, np.asarray(month - 12.0 * age), month, residence
+    )
 
 
 def _births(people: People, assumptions: Assumptions, grid: Grid, rng: np.random.Generator) -> People:
-    """Births to wives between 20 and 40, month by month, with a pause after each."""
+    """Births to wives of an age for it, month by month, with a pause after each."""
     wives = np.flatnonzero((people.sex == WOMAN) & np.isin(people.role, (SPOUSE, HEAD, OTHER)))
-    wives = wives[np.isin(people.household[wives], people.household[people.role == SPOUSE]) | (people.role[wives] == OTHER)]
+    wives = wives[
+        np.isin(people.household[wives], people.household[people.role == SPOUSE]) | (people.role[wives] == OTHER)
+    ]
     bride = np.flatnonzero((people.sex == WOMAN) & (people.next_home >= 0))
     wives = np.concatenate([wives, bride])
     married_from = np.where(people.next_home[wives] >= 0, people.moves[wives], people.joins[wives]) + 9
     home = np.where(people.next_home[wives] >= 0, people.next_home[wives], people.household[wives])
     ready = np.maximum(married_from, 0)
     chance = float(monthly(assumptions.births_yearly))
+    youngest, oldest = assumptions.mother_ages
     mothers: list[Ints] = []
     months: list[Ints] = []
     for month in range(grid.reach):
         age = (month - people.born[wives]) / 12.0
-        able: Bools = (age >= 20.0) & (age < 40.0) & (ready <= month) & (people.leaves[wives] > month)
+        able: Bools = (age >= youngest) & (age < oldest) & (ready <= month) & (people.leaves[wives] > month)
         born = np.flatnonzero(able & (rng.random(len(wives)) < chance))
         ready[born] = month + assumptions.birth_pause_months
         mothers.append(born)
         months.append(np.full(len(born), month))
     mother, month_of = np.concatenate(mothers), np.concatenate(months)
     n = len(mother)
-    sex = (rng.random(n) < 0.48).astype(np.int64)
+    sex = np.where(rng.random(n) < assumptions.boy_share, MAN, WOMAN)
     role = np.where(people.role[wives[mother]] == OTHER, OTHER, CHILD)
     role = np.where(people.next_home[wives[mother]] >= 0, OTHER, role)
     residence = np.zeros(int(people.household.max()) + 1, np.int64)

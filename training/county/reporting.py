@@ -94,7 +94,7 @@ def lag_days(kind: EventKind, longest: float, rng: np.random.Generator, n: int) 
     if median == 0:
         return np.zeros(n)
     spread = np.log(high / median) / Z_95
-    return np.minimum(median * np.exp(spread * rng.standard_normal(n)), longest)
+    return np.asarray(np.minimum(median * np.exp(spread * rng.standard_normal(n)), longest))
 
 
 def _known(assumptions: Assumptions, kinds: tuple[EventKind, ...], what: Happenings, rng: np.random.Generator) -> Ints:
@@ -132,12 +132,14 @@ def _versions(
     slip_below = assumptions.null_share + assumptions.corrected_share
     slips = np.flatnonzero(is_valued & is_money & (value != 0) & (draw >= assumptions.null_share) & (draw < slip_below))
     high = np.array([np.inf if kind.bounds is None else kind.bounds[1] for kind in kinds])
-    factor = np.exp(rng.normal(0.0, 0.5, len(slips)))
+    factor = np.exp(rng.normal(0.0, assumptions.slip_spread, len(slips)))
     wrong = np.minimum(np.round(value[slips] * factor, 2), high[what.code[slips]])
     right = value[slips].copy()
     value[slips] = wrong
     withdrawable = np.array([kind.code.startswith(WITHDRAWN) for kind in kinds])[what.code]
-    mistaken = np.flatnonzero(withdrawable & is_valued & (draw > 1.0 - assumptions.retracted_share / max(withdrawable.mean(), 1e-9)))
+    mistaken = np.flatnonzero(
+        withdrawable & is_valued & (draw > 1.0 - assumptions.retracted_share / max(withdrawable.mean(), 1e-9))
+    )
     shift = rng.integers(1, 20, len(mistaken)) * MICROS_PER_DAY
     # The copy lies after the original, on another day of the same person's record.
     ghost_moment = what.moment[mistaken] + shift
@@ -159,7 +161,9 @@ def _versions(
 def _pause(assumptions: Assumptions, rng: np.random.Generator, n: int) -> Ints:
     median, high = assumptions.correction_days
     days = median * np.exp(np.log(high / median) / Z_95 * rng.standard_normal(n))
-    return (np.minimum(days, assumptions.longest_lag_days) * MICROS_PER_DAY).astype(np.int64) // SECOND * SECOND + SECOND
+    return (np.minimum(days, assumptions.longest_lag_days) * MICROS_PER_DAY).astype(
+        np.int64
+    ) // SECOND * SECOND + SECOND
 
 
 def _table(kinds: tuple[EventKind, ...], what: Happenings, rows: _Versions, kept: Ints, names: Names) -> pd.DataFrame:

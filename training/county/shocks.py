@@ -11,10 +11,9 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from training.county.assumptions import Assumptions
+from training.county.assumptions import SEASONS, Assumptions
 from training.county.chance import drawn, monthly
 from training.county.grid import Bools, Floats, Grid, Ints
-from training.county.profiles import SEASONS
 from training.county.standing import Composition, Places, Standing, elders_only
 
 

@@ -97,9 +97,7 @@ def happenings(block: Block, of: Catalogue) -> tuple[Happenings, Stays]:
     return ledger.happenings(), stays
 
 
-def _meta(
-    assumptions: Assumptions, grid: Grid, of: Catalogue, households: int, months: int, seed: int
-) -> DatasetMeta:
+def _meta(assumptions: Assumptions, grid: Grid, of: Catalogue, households: int, months: int, seed: int) -> DatasetMeta:
     zone = assumptions.time_zone
     mature = grid.starts[: grid.simulated + 1] + assumptions.reporting_days * MICROS_PER_DAY <= grid.data_until
     last_outcome = int(np.flatnonzero(mature)[-1])
@@ -150,7 +148,9 @@ def _members(block: Block, of: Catalogue, stays: Stays, names: Names) -> pd.Data
     columns = {
         "household_id": ids("h", names.household + stays.household[row], 7),
         "person_id": ids("p", names.person + stays.person[row], 8),
-        "birth_date": pa.array(stays.born_on[row], mask=no_birth_date[stays.person[row]]).cast(pa.int32()).cast(pa.date32()),
+        "birth_date": pa.array(stays.born_on[row], mask=no_birth_date[stays.person[row]])
+        .cast(pa.int32())
+        .cast(pa.date32()),
         "sex": pa.array(np.where(stays.sex[row] == WOMAN, "F", "M").astype(object), pa.string()),
         "role": pa.array(np.array(ROLE_NAMES, object)[stays.role[row]], pa.string()),
         "joined_at": pa.array(stays.joined_at[row]).cast(moment),

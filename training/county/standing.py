@@ -90,7 +90,9 @@ def settle(assumptions: Assumptions, grid: Grid, n: int, rng: np.random.Generato
     farms = rng.random(n) < np.array(assumptions.farm_shares)[residence]
     # Some townships are home to a minority, most to few of them.
     is_minority_town = township % 5 == 2
-    minority = rng.random(n) < assumptions.minority_share * np.where(is_minority_town, 3.4, 0.4)
+    minority = rng.random(n) < assumptions.minority_share * np.where(
+        is_minority_town, *assumptions.minority_by_township
+    )
     moves = rng.random(n) < monthly(assumptions.moves_away_yearly) * grid.reach
     ends = np.where(moves, rng.integers(0, grid.reach, n), FAR)
     migrant = rng.random(n) < np.array(assumptions.migrant_shares)[residence]
@@ -130,12 +132,16 @@ def employ(assumptions: Assumptions, people: People, places: Places, rng: np.ran
     band = age_band(-people.born / 12.0)
     earns = rng.random(n) < np.array(assumptions.works_shares)[people.schooling]
     formal = np.array(assumptions.formal_shares)[people.schooling] + assumptions.formal_urban_bonus * (residence > 0)
-    is_formal = rng.random(n) < formal * np.where(places.minority[people.household], 0.75, 1.0)
+    is_formal = rng.random(n) < formal * np.where(
+        places.minority[people.household], assumptions.formal_if_minority, 1.0
+    )
     wage = np.array(assumptions.wages)[people.schooling] * np.array(assumptions.wage_by_residence)[residence]
     wage = wage * np.exp(assumptions.wage_spread * rng.standard_normal(n))
     has_residents = rng.random(n) < assumptions.residents_pension_share
     employees = earns & is_formal & (people.schooling > 0)
-    pension = np.where(employees, assumptions.employees_pension_share * wage, assumptions.residents_pension * has_residents)
+    pension = np.where(
+        employees, assumptions.employees_pension_share * wage, assumptions.residents_pension * has_residents
+    )
     on_grid = people.joins < 0
     disabled = on_grid & (rng.random(n) < np.array(assumptions.disabled_by_age)[band])
     chronic = on_grid & (rng.random(n) < np.array(assumptions.chronic_by_age_at_start)[band])
@@ -152,7 +158,8 @@ def composition(
 
     def counted(weight: Floats | Bools) -> Floats:
         spread = np.broadcast_to(weight, home.shape)
-        return np.bincount(cell[present], spread[present].astype(np.float64), n * months).reshape(n, months)
+        total = np.bincount(cell[present], spread[present].astype(np.float64), n * months)
+        return np.asarray(total.reshape(n, months), np.float64)
 
     def each(of_person: Floats | Bools | Ints) -> Floats:
         return np.asarray(of_person, np.float64)[:, np.newaxis]
@@ -204,11 +211,13 @@ def stand(
     """Draw hardship history, savings, visibility and frailty; the poorer and rural are more often formerly poor."""
     n = len(places.residence)
     gap = log_income(assumptions, composed)[:, 0]
-    pull = np.exp(-0.9 * gap + 0.8 * (places.residence == 0) + 0.5 * (composed.disabled[:, 0] > 0))
+    by_income, by_place, by_disability = assumptions.formerly_poor_pull
+    pull = np.exp(by_income * gap + by_place * (places.residence == 0) + by_disability * (composed.disabled[:, 0] > 0))
     head_age = np.zeros(n)
     heads = people.role == HEAD
     head_age[people.household[heads]] = -people.born[heads] / 12.0
-    hidden = np.exp(0.4 * places.minority + 0.5 * places.migrant + 0.5 * (head_age >= 65))
+    of_minority, of_migrants, of_old = assumptions.hidden_pull
+    hidden = np.exp(of_minority * places.minority + of_migrants * places.migrant + of_old * (head_age >= 65))
     draw = rng.random(n)
     silent_below = assumptions.silent_share * hidden / hidden.mean()
     thin_below = silent_below + assumptions.thin_share * hidden / hidden.mean()
@@ -221,13 +230,11 @@ def stand(
 
 
 def log_income(assumptions: Assumptions, composed: Composition) -> Floats:
-    """Expected income per head against the reference, on the log scale, held between -1.3 and 1.3."""
+    """Expected income per head against the reference, on the log scale, held to a range."""
     ratio = np.maximum(composed.income, 1.0) / assumptions.reference_income
-    return np.clip(np.log(ratio), -1.3, 1.3)
+    return np.asarray(np.clip(np.log(ratio), -assumptions.income_range, assumptions.income_range))
 
 
 def elders_only(composed: Composition) -> Bools:
     """Households of people over 60 alone."""
     return np.asarray((composed.elders > 0) & (composed.elders >= composed.members))
-
-

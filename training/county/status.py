@@ -42,7 +42,9 @@ class Course:
     weight: Floats
 
 
-def opening(assumptions: Assumptions, hazard: Hazard, exposure: Exposure, rng: np.random.Generator) -> tuple[State, Spells]:
+def opening(
+    assumptions: Assumptions, hazard: Hazard, exposure: Exposure, rng: np.random.Generator
+) -> tuple[State, Spells]:
     """The state at the start of the grid: some are in a status, some have left one, the vulnerable more often."""
     n = len(exposure.aid_class)
     state = hazard.start(n)

@@ -22,7 +22,11 @@ def education(block: Block, ledger: Ledger) -> None:
     a = block.assumptions
     person, month = np.nonzero((stage > NO_STAGE) & (calendar == SEPTEMBER))
     ledger.add(
-        "EDU//ENROL", block.home[person, month], block.sometime(rng, month), person=person, value=stage[person, month].astype(np.float64)
+        "EDU//ENROL",
+        block.home[person, month],
+        block.sometime(rng, month),
+        person=person,
+        value=stage[person, month].astype(np.float64),
     )
     level = np.exp(a.fee_spread * rng.standard_normal(len(block.people)))
     person, month = np.nonzero((stage > NO_STAGE) & np.isin(calendar, (FEBRUARY, SEPTEMBER)))
@@ -65,7 +69,9 @@ def _admissions(block: Block, ledger: Ledger, rng: np.random.Generator) -> Ints:
     person = block.befallen(
         rng,
         at,
-        lambda who, when: ((block.age[who, when] >= 18.0) & (block.age[who, when] < 19.0) & (people.schooling[who] >= 2)) * 1.0,
+        lambda who, when: (
+            ((block.age[who, when] >= 18.0) & (block.age[who, when] < 19.0) & (people.schooling[who] >= 2)) * 1.0
+        ),
     )
     block.befell[at] = person
     at, person = at[person >= 0], person[person >= 0]
@@ -80,13 +86,21 @@ def _dropouts(block: Block, ledger: Ledger, stage: Ints, rng: np.random.Generato
     """A dropout stays away from school for months or for good."""
     at = block.blows("dropout")
     attends = stage > NO_STAGE
-    person = block.befallen(rng, at, lambda who, when: ((block.age[who, when] >= 12.0) & (block.age[who, when] < 17.0) & attends[who, when]) * 1.0)
+    person = block.befallen(
+        rng,
+        at,
+        lambda who, when: ((block.age[who, when] >= 12.0) & (block.age[who, when] < 17.0) & attends[who, when]) * 1.0,
+    )
     block.befell[at] = person
     at, person = at[person >= 0], person[person >= 0]
     month, size = block.shocks.month[at], block.shocks.size[at]
-    days = np.rint(np.clip(30 * size * rng.uniform(0.7, 1.5, len(at)), 10, 300))
+    a = block.assumptions
+    days = np.rint(np.clip(a.dropout_days * size * rng.uniform(0.7, 1.5, len(at)), 10, 300))
     ledger.add("EDU//DROPOUT", block.home_in(person, month), block.sometime(rng, month), person=person, value=days)
-    away = np.where(size > 2, 60, np.rint(4 + 8 * size)).astype(np.int64)
+    # The gravest dropouts do not return while they are of school age.
+    away = np.where(size >= max(a.sizes), 60, np.rint(a.dropout_months[0] + a.dropout_months[1] * size)).astype(
+        np.int64
+    )
     row = np.repeat(np.arange(len(at)), away)
     when = month[row] + 1 + rank_within(row)
     inside = when < stage.shape[1]
@@ -100,11 +114,17 @@ def _student_aid(block: Block, ledger: Ledger, stage: Ints, rng: np.random.Gener
     person, month = np.nonzero((stage >= PRIMARY) & (calendar == OCTOBER))
     home = block.home[person, month]
     poor = block.standing.formerly_poor[home] | block.course.in_status[home, month]
-    granted = np.flatnonzero(rng.random(len(person)) < np.where(poor, a.student_aid_if_poor, a.student_aid_else))
-    grade = 1 + np.where(poor[granted], drawn(rng, (0.4, 0.4, 0.2), len(granted)), drawn(rng, (0.1, 0.4, 0.5), len(granted)))
+    granted = np.flatnonzero(rng.random(len(person)) < np.where(poor, *a.student_aid_shares))
+    grade = 1 + np.where(poor[granted], *(drawn(rng, shares, len(granted)) for shares in a.student_aid_grades))
     ledger.add(
-        "EDU//AID_GRADE", home[granted], block.sometime(rng, month[granted]), person=person[granted], value=grade.astype(np.float64)
+        "EDU//AID_GRADE",
+        home[granted],
+        block.sometime(rng, month[granted]),
+        person=person[granted],
+        value=grade.astype(np.float64),
     )
     stopped = granted[rng.random(len(granted)) < a.aid_stops_yearly]
     spring = month[stopped] + 5
-    ledger.add("EDU//AID_STOP", block.home_in(person[stopped], spring), block.sometime(rng, spring), person=person[stopped])
+    ledger.add(
+        "EDU//AID_STOP", block.home_in(person[stopped], spring), block.sometime(rng, spring), person=person[stopped]
+    )

@@ -44,7 +44,9 @@ def _stays(block: Block) -> Stays:
     joined_part, moved_part = rng.uniform(*CHANGE_OF_HOME, n), rng.uniform(*CHANGE_OF_HOME, n)
     left_part = np.where(block.lives.reason == DIED, rng.uniform(0.08, 0.95, n), rng.uniform(*CHANGE_OF_HOME, n))
     # A household that moves away goes on one day.
-    day_of_moving = rng.uniform(*CHANGE_OF_HOME, block.n)[np.where(people.next_home >= 0, people.next_home, people.household)]
+    day_of_moving = rng.uniform(*CHANGE_OF_HOME, block.n)[
+        np.where(people.next_home >= 0, people.next_home, people.household)
+    ]
     left_part = np.where(block.lives.reason == MOVED_AWAY, day_of_moving, left_part)
     since_birth = grid.moment(np.floor(people.born).astype(np.int64), people.born - np.floor(people.born))
     long_ago = grid.moment(-12 * 12 * np.ones(n, np.int64) + np.floor(60 * joined_part).astype(np.int64), joined_part)
@@ -86,7 +88,11 @@ def _marriages(block: Block, ledger: Ledger, stays: Stays, second: Ints) -> None
     """Marriages are registered for whoever joins the other's household; divorces for the one who leaves and the one who stays."""
     people, simulated = block.people, block.grid.simulated
     outside = np.flatnonzero(
-        (people.role == OTHER) & (people.sex == WOMAN) & (people.mother < 0) & (people.joins >= 0) & (people.joins < simulated)
+        (people.role == OTHER)
+        & (people.sex == WOMAN)
+        & (people.mother < 0)
+        & (people.joins >= 0)
+        & (people.joins < simulated)
     )
     ledger.add("MAR//MARRY", people.household[outside], stays.joined_at[outside], person=outside)
     wed = np.flatnonzero((second >= 0) & (people.moves < simulated) & (people.next_role == OTHER))

@@ -47,7 +47,14 @@ def _disability(block: Block, ledger: Ledger, rng: np.random.Generator) -> None:
 
 
 def _assessed(
-    block: Block, ledger: Ledger, at: Ints, grade: Ints, kind: Ints, severe: Bools, poor: Bools, rng: np.random.Generator
+    block: Block,
+    ledger: Ledger,
+    at: Ints,
+    grade: Ints,
+    kind: Ints,
+    severe: Bools,
+    poor: Bools,
+    rng: np.random.Generator,
 ) -> None:
     """One disability blow a household: a first certificate, or a worse grade of a person who has one."""
     rates = np.array(block.assumptions.disability_by_age)
@@ -56,8 +63,10 @@ def _assessed(
     at, person = at[person >= 0], person[person >= 0]
     month, size = block.shocks.month[at], block.shocks.size[at]
     new = grade[person] == NO_GRADE
-    fresh = np.clip(np.rint(4.1 - 1.2 * size + rng.normal(0, 0.3, len(at))), 1, 4).astype(np.int64)
-    worse = np.maximum(grade[person] - np.where(size > 2, 2, 1), 1)
+    a = block.assumptions
+    least, by_size, spread = a.grade_by_size
+    fresh = np.clip(np.rint(least + by_size * size + rng.normal(0, spread, len(at))), 1, 4).astype(np.int64)
+    worse = np.maximum(grade[person] - np.where(size >= max(a.sizes), 2, 1), 1)
     grade[person] = np.where(new, fresh, worse)
     home = block.home_in(person, month)
     _certify(block, ledger, person[new], home[new], month[new], grade[person[new]], kind, rng)
@@ -78,16 +87,25 @@ def _assessed(
 
 
 def _certify(
-    block: Block, ledger: Ledger, person: Ints, home: Ints, month: Ints, grade: Ints, kind: Ints, rng: np.random.Generator
+    block: Block,
+    ledger: Ledger,
+    person: Ints,
+    home: Ints,
+    month: Ints,
+    grade: Ints,
+    kind: Ints,
+    rng: np.random.Generator,
 ) -> None:
     """Certificates run for ten years; the last day is known when they are issued. Most are renewed."""
     issued = block.sometime(rng, month)
-    ledger.add("DIS//CERT_NEW", home, issued, person=person, value=grade.astype(np.float64), texts=CLASSES, text=kind[person])
+    ledger.add(
+        "DIS//CERT_NEW", home, issued, person=person, value=grade.astype(np.float64), texts=CLASSES, text=kind[person]
+    )
     end = month + CERTIFICATE_MONTHS
     expires = block.home_in(person, end)
     moment = block.grid.moment(end, 0.5)
     ledger.add("DIS//CERT_EXPIRE", expires, moment, person=person, known=issued + 20 * 86_400 * SECOND)
-    renewed = np.flatnonzero((expires >= 0) & (rng.random(len(person)) < 0.85))
+    renewed = np.flatnonzero((expires >= 0) & (rng.random(len(person)) < block.assumptions.certificate_renewed))
     ledger.add(
         "DIS//CERT_NEW",
         expires[renewed],
@@ -120,12 +138,14 @@ def _rehabilitation(block: Block, ledger: Ledger, at: Ints, rng: np.random.Gener
     rows = np.flatnonzero(rng.random(len(row)) < block.assumptions.rehabilitation_monthly)
     row, month = row[rows], month[rows]
     cost = lognormal(rng, block.assumptions.rehabilitation, len(row)) * block.shocks.size[at[row]]
-    ledger.add("DIS//REHAB_COST", block.home_in(person[row], month), block.sometime(rng, month), person=person[row], value=cost)
+    ledger.add(
+        "DIS//REHAB_COST", block.home_in(person[row], month), block.sometime(rng, month), person=person[row], value=cost
+    )
 
 
 def _disasters(block: Block, ledger: Ledger, rng: np.random.Generator) -> None:
     a, shocks = block.assumptions, block.shocks
-    lived = block.members > 0.5
+    lived = block.members > 0
 
     def struck(kind: str) -> tuple[Ints, Ints, Ints]:
         at = block.blows(kind)
@@ -133,13 +153,15 @@ def _disasters(block: Block, ledger: Ledger, rng: np.random.Generator) -> None:
         return at, np.where(lived[household, month], household, -1), month
 
     at, household, month = struck("crop_loss")
-    loss = block.places.farm[household] * np.minimum(a.crop_lost * shocks.size[at], 0.95) * rng.uniform(0.8, 1.2, len(at))
+    loss = (
+        block.places.farm[household] * np.minimum(a.crop_lost * shocks.size[at], 0.95) * rng.uniform(0.8, 1.2, len(at))
+    )
     ledger.add("DST//CROP_LOSS", household, block.sometime(rng, month), value=loss)
     at, household, month = struck("house_loss")
     when = block.sometime(rng, month)
-    ledger.add("DST//HOUSE_LOSS", household, when, value=np.maximum(1, np.rint(1.6 * shocks.size[at])))
-    moved = np.flatnonzero(rng.random(len(at)) < 0.3 + 0.25 * shocks.size[at])
-    persons = np.maximum(1, np.rint(block.members[household, month]))
+    ledger.add("DST//HOUSE_LOSS", household, when, value=np.maximum(1, np.rint(a.rooms_by_size * shocks.size[at])))
+    moved = np.flatnonzero(rng.random(len(at)) < a.relocated[0] + a.relocated[1] * shocks.size[at])
+    persons = np.maximum(1, block.members[household, month]).astype(np.float64)
     ledger.add("DST//RELOCATE", household[moved], when[moved], value=persons[moved])
     at, household, month = struck("fire")
     loss = lognormal(rng, a.fire_loss, len(at)) * shocks.size[at]
@@ -147,22 +169,36 @@ def _disasters(block: Block, ledger: Ledger, rng: np.random.Generator) -> None:
 
 
 def _temporary_assistance(block: Block, ledger: Ledger, rng: np.random.Generator) -> None:
-    """One payment in the month after an aided blow; also for every blow that found nobody, as an emergency of the household."""
+    """A payment in the month after an aided blow, and for every blow that found nobody: an emergency of the household."""
     a, shocks = block.assumptions, block.shocks
     names = [kind.name for kind in a.shocks]
-    of_person = np.isin(shocks.kind, [names.index(k) for k in names if k not in ("crop_loss", "market", "house_loss", "fire", "admission")])
+    of_person = np.isin(
+        shocks.kind,
+        [names.index(k) for k in names if k not in ("crop_loss", "market", "house_loss", "fire", "admission")],
+    )
     nobody = of_person & (block.befell < 0)
     answered = np.isin(shocks.kind, [names.index(k) for k in ANSWERED])
-    aided = shocks.aided & ~answered & ~((shocks.kind == names.index("job_loss")) & (block.places.residence[shocks.household] == 0))
+    aided = (
+        shocks.aided
+        & ~answered
+        & ~((shocks.kind == names.index("job_loss")) & (block.places.residence[shocks.household] == 0))
+    )
     at = np.flatnonzero(aided | nobody)
-    _pay(block, ledger, shocks.household[at], np.where(nobody[at], shocks.month[at], shocks.month[at] + 1), shocks.size[at], rng)
+    _pay(
+        block,
+        ledger,
+        shocks.household[at],
+        np.where(nobody[at], shocks.month[at], shocks.month[at] + 1),
+        shocks.size[at],
+        rng,
+    )
     within = block.course.in_status & (rng.random(block.course.in_status.shape) < a.assisted_in_status_monthly)
     household, month = np.nonzero(within)
-    _pay(block, ledger, household, month, np.full(len(month), 0.5), rng)
+    _pay(block, ledger, household, month, np.full(len(month), a.sizes[0]), rng)
 
 
 def _pay(block: Block, ledger: Ledger, household: Ints, month: Ints, size: Floats, rng: np.random.Generator) -> None:
     amount = lognormal(rng, block.assumptions.temporary_assistance, len(household)) * size
     inside = np.minimum(month, block.grid.simulated - 1)
-    there = (month == inside) & (block.members[household, inside] > 0.5)
+    there = (month == inside) & (block.members[household, inside] > 0)
     ledger.add("LS//GRANT", np.where(there, household, -1), block.sometime(rng, month), value=np.rint(amount / 10) * 10)

@@ -63,11 +63,13 @@ def _job_losses(block: Block, ledger: Ledger, able: Bools, at_work: Bools, rng: 
     at = at[order]
     turn = rank_within(block.shocks.household[at])
     lengths = np.array(a.months_without_work)[np.searchsorted(a.sizes, block.shocks.size[at])]
-    lengths = np.maximum(1, np.rint(lengths * rng.uniform(0.7, 1.4, len(at)))).astype(np.int64)
+    lengths = np.maximum(1, np.rint(lengths * rng.uniform(*a.months_without_work_range, len(at)))).astype(np.int64)
     for round_number in range(int(turn.max(initial=-1)) + 1):
         now = np.flatnonzero(turn == round_number)
         person = block.befallen(
-            rng, at[now], lambda who, when: at_work[who, when] * np.array(a.job_loss_by_schooling)[people.schooling[who]]
+            rng,
+            at[now],
+            lambda who, when: at_work[who, when] * np.array(a.job_loss_by_schooling)[people.schooling[who]],
         )
         block.befell[at[now]] = person
         hit, person = now[person >= 0], person[person >= 0]
@@ -75,15 +77,26 @@ def _job_losses(block: Block, ledger: Ledger, able: Bools, at_work: Bools, rng: 
     person = block.befell[at]
     hit = np.flatnonzero((person >= 0) & (rng.random(len(at)) < a.unemployment_registered))
     person, month, length = person[hit], block.shocks.month[at[hit]], lengths[hit]
-    ledger.add("EMP//UNEMP", block.home_in(person, month), block.sometime(rng, month), person=person, value=rng.integers(1, 9, len(hit)).astype(np.float64))
+    ledger.add(
+        "EMP//UNEMP",
+        block.home_in(person, month),
+        block.sometime(rng, month),
+        person=person,
+        value=rng.integers(1, 9, len(hit)).astype(np.float64),
+    )
     _benefit(block, ledger, person, month, length, rng)
     back = month + length
     returns = block.home_in(person, back) >= 0
     returns &= able[person, np.minimum(back, able.shape[1] - 1)]
     ledger.add(
-        "EMP//HIRE", np.where(returns, block.home_in(person, back), -1), block.grid.moment(back, ORDINARY[0]), person=person
+        "EMP//HIRE",
+        np.where(returns, block.home_in(person, back), -1),
+        block.grid.moment(back, ORDINARY[0]),
+        person=person,
     )
-    posted = np.flatnonzero(block.shocks.aided[at[hit]] & (block.places.residence[block.shocks.household[at[hit]]] == 0))
+    posted = np.flatnonzero(
+        block.shocks.aided[at[hit]] & (block.places.residence[block.shocks.household[at[hit]]] == 0)
+    )
     _public_posts(block, ledger, person[posted], month[posted], rng)
     trained = np.flatnonzero(block.shocks.aided[at[hit]] & (rng.random(len(hit)) < a.trained_after_loss))
     _training(block, ledger, person[trained], month[trained] + 2, rng)
@@ -97,7 +110,9 @@ def _benefit(block: Block, ledger: Ledger, person: Ints, month: Ints, length: In
     at = np.repeat(insured, paid)
     when = month[at] + 1 + rank_within(at)
     amount = a.unemployment_benefit * rng.uniform(0.9, 1.1, len(at))
-    ledger.add("EMP//UI_BENEFIT", block.home_in(person[at], when), block.sometime(rng, when), person=person[at], value=amount)
+    ledger.add(
+        "EMP//UI_BENEFIT", block.home_in(person[at], when), block.sometime(rng, when), person=person[at], value=amount
+    )
     exhausted = insured[length[insured] > a.benefit_months]
     end = month[exhausted] + a.benefit_months + 1
     ledger.add(
@@ -115,11 +130,13 @@ def _public_posts(block: Block, ledger: Ledger, person: Ints, month: Ints, rng: 
     at = np.repeat(np.arange(len(person)), block.assumptions.public_post_months)
     when = month[at] + block.assumptions.aid_delay + rank_within(at)
     pay = lognormal(rng, block.assumptions.public_post, len(person))[at]
-    ledger.add("PRD//PUBLIC_POST", block.home_in(person[at], when), block.sometime(rng, when), person=person[at], value=pay)
+    ledger.add(
+        "PRD//PUBLIC_POST", block.home_in(person[at], when), block.sometime(rng, when), person=person[at], value=pay
+    )
 
 
 def _training(block: Block, ledger: Ledger, person: Ints, month: Ints, rng: np.random.Generator) -> None:
-    days = np.rint(rng.uniform(5, 40, len(person)))
+    days = np.rint(rng.uniform(*block.assumptions.training_days, len(person)))
     ledger.add("EMP//TRAINING", block.home_in(person, month), block.sometime(rng, month), person=person, value=days)
 
 
@@ -130,9 +147,10 @@ def _injuries(block: Block, ledger: Ledger, able: Bools, at_work: Bools, rng: np
     block.befell[at] = person
     at, person = at[person >= 0], person[person >= 0]
     size, month = block.shocks.size[at], block.shocks.month[at]
-    grade = np.clip(np.rint(10.5 - 3.2 * size + rng.normal(0, 1.0, len(at))), 1, 10)
+    a = block.assumptions
+    grade = np.clip(np.rint(a.injury_grade[0] + a.injury_grade[1] * size + rng.normal(0, 1.0, len(at))), 1, 10)
     ledger.add("EMP//WORK_INJURY", block.home_in(person, month), block.sometime(rng, month), person=person, value=grade)
-    _stopped(person, month + 1, np.rint(2 + 3 * size).astype(np.int64), at_work)
+    _stopped(person, month + 1, np.rint(a.injured_months[0] + a.injured_months[1] * size).astype(np.int64), at_work)
 
 
 def _arrears(block: Block, ledger: Ledger, at_work: Bools, rng: np.random.Generator) -> None:
@@ -141,7 +159,8 @@ def _arrears(block: Block, ledger: Ledger, at_work: Bools, rng: np.random.Genera
     block.befell[at] = person
     at, person = at[person >= 0], person[person >= 0]
     month = block.shocks.month[at]
-    owed = block.working.wage[person] * _growth(block)[month] * (1.0 + 2.0 * block.shocks.size[at])
+    least, by_size = block.assumptions.months_owed
+    owed = block.working.wage[person] * _growth(block)[month] * (least + by_size * block.shocks.size[at])
     ledger.add("EMP//ARREARS", block.home_in(person, month), block.sometime(rng, month), person=person, value=owed)
 
 
@@ -163,7 +182,7 @@ def _wages(block: Block, ledger: Ledger, at_work: Bools, rng: np.random.Generato
 
 
 def _pensions(block: Block, ledger: Ledger, rng: np.random.Generator) -> Floats:
-    a, simulated = block.assumptions, block.grid.simulated
+    a = block.assumptions
     drawing = block.is_here & (block.age >= WORKING_AGE[1]) & (block.working.pension > 0)[:, np.newaxis]
     at = block.blows("pension_stop")
     person = block.befallen(rng, at, lambda who, when: drawing[who, when] * 1.0)
@@ -171,12 +190,22 @@ def _pensions(block: Block, ledger: Ledger, rng: np.random.Generator) -> Floats:
     at, person = at[person >= 0], person[person >= 0]
     month = block.shocks.month[at]
     ledger.add("SSI//PENSION_STOP", block.home_in(person, month), block.sometime(rng, month), person=person)
-    _stopped(person, month, np.rint(2 + 4 * block.shocks.size[at]).astype(np.int64), drawing)
+    _stopped(
+        person,
+        month,
+        np.rint(a.pension_stop_months[0] + a.pension_stop_months[1] * block.shocks.size[at]).astype(np.int64),
+        drawing,
+    )
     amount = np.where(drawing, block.working.pension[:, np.newaxis] * _growth(block), 0.0)
     who, when = np.nonzero(drawing)
     day_of_pay = rng.uniform(0.2, 0.6, len(block.people))
-    ledger.add("SSI//PENSION", block.home[who, when], block.grid.moment(when, day_of_pay[who]), person=who, value=amount[who, when])
-    assert amount.shape[1] == simulated
+    ledger.add(
+        "SSI//PENSION",
+        block.home[who, when],
+        block.grid.moment(when, day_of_pay[who]),
+        person=who,
+        value=amount[who, when],
+    )
     return amount
 
 
@@ -188,12 +217,14 @@ def _farm(block: Block, ledger: Ledger, rng: np.random.Generator) -> Floats:
         at = block.blows(kind)
         kept = np.ones((n, grid.simulated + 12))
         for later in range(12):
-            kept[block.shocks.household[at], block.shocks.month[at] + later] *= np.maximum(1.0 - hit * block.shocks.size[at], 0.05)
+            kept[block.shocks.household[at], block.shocks.month[at] + later] *= np.maximum(
+                1.0 - hit * block.shocks.size[at], 0.05
+            )
         yearly = yearly * kept[:, : grid.simulated]
-    calendar, lived = grid.calendar()[: grid.simulated], block.members[:, : grid.simulated] > 0.5
+    calendar, lived = grid.calendar()[: grid.simulated], block.members > 0
     for month, share in a.harvests:
         household, when = np.nonzero((calendar == month) & (yearly > 0) & lived)
-        amount = share * yearly[household, when] * np.exp(0.15 * rng.standard_normal(len(when)))
+        amount = share * yearly[household, when] * np.exp(a.sales_noise * rng.standard_normal(len(when)))
         ledger.add("PRD//SALES", household, block.sometime(rng, when), value=amount)
     farms = block.places.farm > 0
     lets, herds = farms & (rng.random(n) < a.land_let_share), farms & (rng.random(n) < a.herd_share)
@@ -201,7 +232,12 @@ def _farm(block: Block, ledger: Ledger, rng: np.random.Generator) -> Floats:
     rent = lognormal(rng, a.land_rent, n)
     ledger.add("PRD//LAND_TRANSFER", household, block.sometime(rng, when), value=rent[household])
     household, when = np.nonzero(np.isin(calendar, (0, 8)) & herds[:, np.newaxis] & lived)
-    ledger.add("PRD//HERD_SALE", household, block.sometime(rng, when), value=np.rint(rng.gamma(2.0, 4.0, len(when)) + 1))
+    ledger.add(
+        "PRD//HERD_SALE",
+        household,
+        block.sometime(rng, when),
+        value=np.rint(rng.gamma(2.0, a.herd_heads / 2.0, len(when)) + 1),
+    )
     return np.asarray(yearly / 12.0)
 
 

@@ -41,7 +41,12 @@ def _chronic(block: Block, ledger: Ledger, rng: np.random.Generator) -> Bools:
     registered = -rng.integers(1, 60, len(old))
     icd = rng.integers(0, len(CHRONIC), len(old))
     ledger.add(
-        "HLT//CHRONIC_REG", block.people.household[old], block.sometime(rng, registered), person=old, texts=CHRONIC, text=icd
+        "HLT//CHRONIC_REG",
+        block.people.household[old],
+        block.sometime(rng, registered),
+        person=old,
+        texts=CHRONIC,
+        text=icd,
     )
     at = block.blows("chronic")
     person = block.befallen(
@@ -51,24 +56,41 @@ def _chronic(block: Block, ledger: Ledger, rng: np.random.Generator) -> Bools:
     at, person = at[person >= 0], person[person >= 0]
     month = block.shocks.month[at]
     icd = rng.integers(0, len(CHRONIC), len(at))
-    ledger.add("HLT//CHRONIC_REG", block.home_in(person, month), block.sometime(rng, month), person=person, texts=CHRONIC, text=icd)
+    ledger.add(
+        "HLT//CHRONIC_REG",
+        block.home_in(person, month),
+        block.sometime(rng, month),
+        person=person,
+        texts=CHRONIC,
+        text=icd,
+    )
     reach = np.repeat(np.arange(len(at)), grid.simulated - month)
     needs[person[reach], month[reach] + rank_within(reach)] = True
     helped = np.flatnonzero(block.shocks.aided[at])
-    _assistance(block, ledger, person[helped], month[helped] + 1, 900.0 * block.shocks.size[at[helped]], rng)
+    _assistance(
+        block, ledger, person[helped], month[helped] + 1, a.chronic_aided_cost * block.shocks.size[at[helped]], rng
+    )
     return needs
 
 
-def _stay(block: Block, ledger: Ledger, person: Ints, month: Ints, cost: Floats, texts: tuple[str, ...], rng: np.random.Generator) -> None:
+def _stay(
+    block: Block,
+    ledger: Ledger,
+    person: Ints,
+    month: Ints,
+    cost: Floats,
+    texts: tuple[str, ...],
+    rng: np.random.Generator,
+) -> None:
     """Hospital stays with their days, and now and then a reversal of part of the bill."""
     a = block.assumptions
     home, moment = block.home_in(person, month), block.sometime(rng, month)
     icd = rng.integers(0, len(texts), len(person))
     ledger.add("CLM//INPATIENT", home, moment, person=person, value=cost, texts=texts, text=icd)
-    days = np.clip(np.rint(3 + cost / 900.0 * rng.uniform(0.6, 1.4, len(cost))), 1, 90)
+    days = np.clip(np.rint(a.stay_days[0] + cost / a.stay_days[1] * rng.uniform(0.6, 1.4, len(cost))), 1, 90)
     ledger.add("CLM//DAYS", home, moment, person=person, value=days)
     turned = np.flatnonzero((rng.random(len(person)) < a.reversal_share) & (month + 1 < block.grid.simulated))
-    back = -cost[turned] * rng.uniform(0.2, 1.0, len(turned))
+    back = -cost[turned] * rng.uniform(*a.reversed_part, len(turned))
     ledger.add(
         "CLM//REVERSAL",
         np.where(home[turned] >= 0, block.home_in(person[turned], month[turned] + 1), -1),
@@ -78,13 +100,15 @@ def _stay(block: Block, ledger: Ledger, person: Ints, month: Ints, cost: Floats,
     )
 
 
-def _assistance(block: Block, ledger: Ledger, person: Ints, month: Ints, cost: Floats, rng: np.random.Generator) -> None:
+def _assistance(
+    block: Block, ledger: Ledger, person: Ints, month: Ints, cost: Floats, rng: np.random.Generator
+) -> None:
     amount = cost * rng.uniform(*block.assumptions.aid_share_of_cost, len(cost))
     ledger.add("MAI//GRANT", block.home_in(person, month), block.sometime(rng, month), person=person, value=amount)
 
 
 def _illnesses(block: Block, ledger: Ledger, chronic: Bools, rng: np.random.Generator) -> None:
-    """Serious illness: a diagnosis, one to three stays, medical assistance where aid follows, chronic care afterwards."""
+    """Serious illness: a diagnosis, one to three stays, medical assistance where aid follows, then chronic care."""
     a = block.assumptions
     at = block.blows("illness")
     person = block.befallen(rng, at, lambda who, when: _by_age(block, a.illness_by_age, who, when))
@@ -92,15 +116,17 @@ def _illnesses(block: Block, ledger: Ledger, chronic: Bools, rng: np.random.Gene
     at, person = at[person >= 0], person[person >= 0]
     month, size = block.shocks.month[at], block.shocks.size[at]
     icd = rng.integers(0, len(MAJOR), len(at))
-    ledger.add("HLT//MAJOR_DX", block.home_in(person, month), block.sometime(rng, month), person=person, texts=MAJOR, text=icd)
+    ledger.add(
+        "HLT//MAJOR_DX", block.home_in(person, month), block.sometime(rng, month), person=person, texts=MAJOR, text=icd
+    )
     stays = 1 + np.searchsorted(a.sizes, size)
     row = np.repeat(np.arange(len(at)), stays)
     when = month[row] + 2 * rank_within(row)
-    cost = lognormal(rng, a.major_stay, len(row)) * (0.35 + 0.65 * size[row])
+    cost = lognormal(rng, a.major_stay, len(row)) * (a.major_stay_by_size[0] + a.major_stay_by_size[1] * size[row])
     _stay(block, ledger, person[row], when, cost, MAJOR, rng)
     aided = block.shocks.aided[at][row]
     _assistance(block, ledger, person[row][aided], when[aided] + 1, cost[aided], rng)
-    reach = np.repeat(np.arange(len(at)), np.minimum(18, block.grid.simulated - month))
+    reach = np.repeat(np.arange(len(at)), np.minimum(a.care_after_illness_months, block.grid.simulated - month))
     chronic[person[reach], month[reach] + rank_within(reach)] = True
 
 
@@ -135,7 +161,9 @@ def _visits(block: Block, ledger: Ledger, chronic: Bools, rng: np.random.Generat
         ("CLM//OUTPATIENT_CHRONIC", a.chronic_visits_monthly, a.chronic_visit),
         ("CLM//DRUG", a.drugs_monthly, a.drug_purchase),
     ):
-        chance = np.where(patient, share, 0.1 * share * (block.is_here & (block.age >= 40.0)) * (code == "CLM//DRUG"))
+        chance = np.where(
+            patient, share, a.drugs_if_healthy * share * (block.is_here & (block.age >= 40.0)) * (code == "CLM//DRUG")
+        )
         person, month = np.nonzero(rng.random(patient.shape, np.float32) < chance)
         paid = lognormal(rng, amount, len(person))
         ledger.add(code, block.home[person, month], block.sometime(rng, month), person=person, value=paid)
@@ -164,7 +192,11 @@ def _insurance(block: Block, ledger: Ledger, rng: np.random.Generator) -> None:
     person, month = np.nonzero(block.is_here & (calendar == 10) & ~insured_at_work)
     home = block.home[person, month]
     public = block.standing.formerly_poor[home] | block.course.in_status[home, month] | block.working.disabled[person]
-    lapse = a.lapse_share * np.where(block.places.migrant[home], 2.5, 1.0) * np.where(public, 0.2, 1.0)
+    lapse = (
+        a.lapse_share
+        * np.where(block.places.migrant[home], a.lapse_factors[0], 1.0)
+        * np.where(public, a.lapse_factors[1], 1.0)
+    )
     lapses = rng.random(len(person)) < lapse
     premium = a.premium_by_year[0] + a.premium_by_year[1] * (month // 12)
     for code, chosen in (("ENR//PAID", ~lapses & ~public), ("ENR//SUBSIDISED", ~lapses & public)):
@@ -172,5 +204,11 @@ def _insurance(block: Block, ledger: Ledger, rng: np.random.Generator) -> None:
         ledger.add(code, home[rows], block.sometime(rng, month[rows]), person=person[rows], value=premium[rows])
     rows = np.flatnonzero(lapses)
     spring = month[rows] + 4
-    months_out = 3.0 + 12.0 * rng.integers(0, 2, len(rows))
-    ledger.add("ENR//LAPSE", block.home_in(person[rows], spring), block.sometime(rng, spring), person=person[rows], value=months_out)
+    months_out = np.array(a.lapse_months)[rng.integers(0, len(a.lapse_months), len(rows))]
+    ledger.add(
+        "ENR//LAPSE",
+        block.home_in(person[rows], spring),
+        block.sometime(rng, spring),
+        person=person[rows],
+        value=months_out,
+    )

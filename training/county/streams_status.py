@@ -16,7 +16,7 @@ JULY, NOVEMBER = 6, 10
 
 def statuses(block: Block, ledger: Ledger, income: Floats) -> None:
     """Enter all status events. `income` is realised monthly household income, households x months."""
-    rng = block.chance.of("routes")
+    a, rng = block.assumptions, block.chance.of("routes")
     _out_of_poverty(block, ledger, rng)
     causes = _causes(block)
     spells = block.course.spells
@@ -29,20 +29,22 @@ def statuses(block: Block, ledger: Ledger, income: Floats) -> None:
     leaves = block.grid.moment(spells.exits, rng.uniform(*ORDINARY, len(route)))
     # A recognition ends on the calendar day on which it began.
     expires = block.grid.moment(spells.exits, part)
-    members = np.maximum(1.0, block.members[spells.household, np.clip(spells.enters, 0, block.grid.simulated - 1)])
-    amount = np.rint(lognormal(rng, block.assumptions.dibao_monthly, len(route)) * members)
+    members = np.maximum(1, block.members[spells.household, np.clip(spells.enters, 0, block.grid.simulated - 1)])
+    amount = np.rint(lognormal(rng, a.dibao_monthly, len(route)) * members)
     for status, code, value in (
         (DIBAO, "DB//ENTER", amount),
-        (DESTITUTE, "TK//ENTER", lognormal(rng, block.assumptions.destitute_monthly, len(route))),
+        (DESTITUTE, "TK//ENTER", lognormal(rng, a.destitute_monthly, len(route))),
         (EDGE, "LIP//EDGE_ENTER", None),
-        (RIGID, "LIP//RIGID_ENTER", np.round(0.6 + rng.gamma(2.0, 0.25, len(route)), 2)),
+        (RIGID, "LIP//RIGID_ENTER", a.rigid_ratio[0] + rng.gamma(2.0, a.rigid_ratio[1] / 2.0, len(route))),
         (MONITORED, "MON//ENTER", _monitored_type(block, causes)),
     ):
         rows = np.flatnonzero(route == status)
         whom = person[rows] if status == DESTITUTE else None
-        ledger.add(code, spells.household[rows], enters[rows], person=whom, value=None if value is None else value[rows])
+        ledger.add(
+            code, spells.household[rows], enters[rows], person=whom, value=None if value is None else value[rows]
+        )
     for status, code, value in (
-        (DIBAO, "DB//EXIT", rng.integers(0, 4, len(route)) * 3.0),
+        (DIBAO, "DB//EXIT", rng.integers(0, a.dibao_grace_months // 3 + 1, len(route)) * 3.0),
         (DESTITUTE, "TK//EXIT", None),
         (MONITORED, "MON//RISK_CLEAR", None),
     ):
@@ -75,17 +77,17 @@ def _causes(block: Block) -> dict[str, Floats]:
     row = np.repeat(np.arange(len(counts)), counts)
     at = order[np.repeat(starts[spells.household], counts) + rank_within(row)]
     elapsed = spells.enters[row] - shocks.month[at]
-    fresh = np.where((elapsed > 0) & (elapsed <= 24), block.course.weight[at] * np.exp(-elapsed / 8.0), 0.0)
+    fresh = np.where(elapsed > 0, block.course.weight[at] * np.exp(-elapsed / a.cause_fades_months), 0.0)
     family = np.array([families.index(kind.family) for kind in a.shocks])[shocks.kind[at]]
     piled = {name: np.bincount(row, fresh * (family == i), len(counts)) for i, name in enumerate(families)}
     everything = np.maximum(sum(piled.values(), np.zeros(len(counts))), 1e-12)
     shares = {name: amount / everything for name, amount in piled.items()}
-    shares["any"] = everything / (everything + 0.02)
+    shares["any"] = everything / (everything + a.sudden_from)
     return shares
 
 
 def _destitute_person(block: Block, rng: np.random.Generator) -> Ints:
-    """For each spell someone without work to be supported as destitute, who stays through the spell; -1 where there is none."""
+    """For each spell someone without work, who stays through it, to be supported as destitute; -1 where nobody is."""
     spells, people = block.course.spells, block.people
     begin = np.clip(spells.enters, 0, block.grid.simulated - 1)
 
@@ -100,18 +102,19 @@ def _destitute_person(block: Block, rng: np.random.Generator) -> Ints:
 
 
 def _routes(block: Block, causes: dict[str, Floats], person: Ints) -> Ints:
-    """Which status each spell is: by place, by cause, by length (a rigid-expenditure recognition lasts one year at most)."""
-    spells = block.course.spells
+    """Which status each spell is, by place, cause and length: a rigid-expenditure recognition lasts one year."""
+    a, spells = block.assumptions, block.course.spells
+    formerly = block.standing.formerly_poor[spells.household]
     length = spells.exits - spells.enters
     rural = block.places.residence[spells.household] == 0
     sick = causes["medical"] + causes["disability"]
     pull = np.stack(
         [
-            np.where(rural, 0.30, 0.62) + 0.2 * causes["disability"],
-            np.where(person >= 0, 0.55, 0.0),
-            np.where((length == 12) | (length == 24), 0.20 + 0.15 * causes["work"], 0.0),
-            np.where(length == 12, 0.10 + 0.55 * sick * causes["any"], 0.0),
-            np.where(rural, 0.45 + 0.35 * block.standing.formerly_poor[spells.household], 0.0),
+            np.where(rural, *a.route_dibao),
+            np.where(person >= 0, a.route_destitute, 0.0),
+            np.where((length == 12) | (length == 24), a.route_edge, 0.0),
+            np.where(length == 12, a.route_rigid[0] + a.route_rigid[1] * sick * causes["any"], 0.0),
+            np.where(rural, a.route_monitored[0] + a.route_monitored[1] * formerly, 0.0),
         ]
     )
     limits = np.cumsum(pull, axis=0) / pull.sum(axis=0)
@@ -121,7 +124,7 @@ def _routes(block: Block, causes: dict[str, Floats], person: Ints) -> Ints:
 def _monitored_type(block: Block, causes: dict[str, Floats]) -> Floats:
     """1 out of poverty but unstable, 3 sudden hardship where recent blows prevail, 2 on the edge otherwise."""
     formerly = block.standing.formerly_poor[block.course.spells.household]
-    return np.where(causes["any"] > 0.6, 3.0, np.where(formerly, 1.0, 2.0))
+    return np.where(causes["any"] > 0.5, 3.0, np.where(formerly, 1.0, 2.0))
 
 
 def _adjustments(block: Block, ledger: Ledger, route: Ints, amount: Floats, rng: np.random.Generator) -> None:
@@ -132,7 +135,7 @@ def _adjustments(block: Block, ledger: Ledger, route: Ints, amount: Floats, rng:
     row, which = np.nonzero(
         (route == DIBAO)[:, np.newaxis] & (julys > spells.enters[:, np.newaxis]) & (julys < last[:, np.newaxis])
     )
-    new = np.rint(amount[row] * rng.uniform(0.95, 1.15, len(row)))
+    new = np.rint(amount[row] * rng.uniform(*block.assumptions.dibao_adjusted, len(row)))
     ledger.add("DB//ADJUST", spells.household[row], block.sometime(rng, julys[which]), value=new)
 
 
@@ -143,7 +146,13 @@ def _refusals(block: Block, ledger: Ledger, rng: np.random.Generator) -> None:
     chance = np.where(at_risk, -np.expm1(-a.refused_per_intensity * course.intensity), 0.0)
     seen = block.standing.visibility < 2
     household, month = np.nonzero((rng.random(chance.shape) < chance) & seen[:, np.newaxis])
-    ledger.add("DB//REJECT", household, block.sometime(rng, month), texts=RULES, text=rng.integers(0, len(RULES), len(household)))
+    ledger.add(
+        "DB//REJECT",
+        household,
+        block.sometime(rng, month),
+        texts=RULES,
+        text=rng.integers(0, len(RULES), len(household)),
+    )
 
 
 def _surveys(block: Block, ledger: Ledger, income: Floats, route: Ints, rng: np.random.Generator) -> None:
@@ -154,9 +163,11 @@ def _surveys(block: Block, ledger: Ledger, income: Floats, route: Ints, rng: np.
     for row in np.flatnonzero(route == MONITORED):
         watched[spells.household[row], max(0, spells.enters[row]) : spells.exits[row] + 12] = True
     members = block.members[:, : grid.simulated]
-    watched = watched & (grid.calendar()[: grid.simulated] == NOVEMBER) & (members > 0.5)
+    watched = watched & (grid.calendar()[: grid.simulated] == NOVEMBER) & (members > 0)
     yearly = np.cumsum(income, axis=1)
     yearly[:, 12:] -= yearly[:, :-12].copy()
     household, month = np.nonzero(watched & (np.arange(grid.simulated) >= 12))
-    known = yearly[household, month] / members[household, month] * np.exp(a.survey_noise * rng.standard_normal(len(month)))
+    known = (
+        yearly[household, month] / members[household, month] * np.exp(a.survey_noise * rng.standard_normal(len(month)))
+    )
     ledger.add("MON//INCOME_SURVEY", household, block.sometime(rng, month), value=np.rint(known))
