@@ -155,6 +155,7 @@ def vectors(folder: Path, as_ofs: tuple[str, ...], out: Path, as_json: bool) -> 
     history = history_from_tables(
         dataset.events, dataset.members, dataset.households, chosen, time_zone=dataset.meta.time_zone
     )
+    out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name}.part")
     rows, unknown = 0, 0.0
     writer: pq.ParquetWriter | None = None

@@ -130,8 +130,9 @@ def parsed(text: str, time_zone: str) -> Micros:
     >>> parsed("2026-11-01", "Asia/Shanghai") == parsed("2026-10-31T16:00:00Z", "Asia/Shanghai")
     True
     """
-    if _is_date(text):
-        return _midnight(date.fromisoformat(text), time_zone)
+    on = _date(text)
+    if on is not None:
+        return _midnight(on, time_zone)
     moment = datetime.fromisoformat(text)
     return to_micros(moment if moment.tzinfo else moment.replace(tzinfo=_zone(time_zone)))
 
@@ -142,9 +143,12 @@ def as_of_moment(text: str, time_zone: str) -> Micros:
     >>> written(as_of_moment("2026-11-01", "Asia/Shanghai"), "Asia/Shanghai")
     '2026-11-02T00:00:00+08:00'
     """
-    if _is_date(text):
-        return _midnight(date.fromisoformat(text) + timedelta(days=1), time_zone)
-    return parsed(text, time_zone)
+    on = _date(text)
+    if on is None:
+        return parsed(text, time_zone)
+    if on == date.max:
+        raise ValueError("the last day of the calendar has no end; choose an earlier one")
+    return _midnight(on + timedelta(days=1), time_zone)
 
 
 @lru_cache(maxsize=65_536)
@@ -182,8 +186,12 @@ def month_ends(first: Micros, until: Micros, step_months: int, time_zone: str) -
         index += step_months
 
 
-def _is_date(text: str) -> bool:
-    return len(text) == 10 and text.count("-") == 2
+def _date(text: str) -> date | None:
+    """The calendar day that the text is, in any ISO 8601 form, or None if it holds a time as well."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _midnight(on: date, time_zone: str) -> Micros:

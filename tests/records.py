@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from features.catalogue import Catalogue, catalogue
 from features.dataset import Dataset, DatasetMeta, Moments
-
 from features.event import EVENTS, HOUSEHOLDS, MEMBERS
 from features.history import History, history_from_tables
 from features.unit import Unit
@@ -40,7 +39,13 @@ def at(day: str) -> Micros:
 
 
 def event(
-    code: str, occurred: str, known: str | None = None, value: float | None = None, *, household: str = "h1", **more: Any
+    code: str,
+    occurred: str,
+    known: str | None = None,
+    value: float | None = None,
+    *,
+    household: str = "h1",
+    **more: Any,
 ) -> Row:
     """One event; its unit and source are what the catalogue wants."""
     kind = CORE.by_code.get(code)

@@ -188,7 +188,7 @@ SHOWN = {
 
 
 def _metrics_table(columns: dict[str, dict[str, float]]) -> Table:
-    table = Table("metric", *columns, title="On the test rows")
+    table = Table("metric", *(name.replace("_", " ") for name in columns), title="On the test rows")
     for metric, name in SHOWN.items():
         cells = [f"{values[metric]:.4f}" if metric in values else "-" for values in columns.values()]
         table.add_row(name, *cells)

@@ -72,7 +72,7 @@ def test_another_models_file_is_refused_before_it_is_parsed(
     monkeypatch.setattr(models.bundle, "_probe", no_child)
     other = tampered(folder, tmp_path / "other", {})
     (other / MODEL).write_bytes((small_bundle(tmp_path / "valid too", seed=2) / MODEL).read_bytes())
-    with pytest.raises(BundleRefused, match="^hashes"):
+    with pytest.raises(BundleRefused, match=r"^hashes"):
         read_bundle(other)
 
 
@@ -83,7 +83,7 @@ def test_with_a_key_damage_whose_hashes_fit_is_refused_before_it_is_parsed(
     monkeypatch.setattr(models.bundle, "_probe", no_child)
     for content in truncated((folder / MODEL).read_bytes()):
         other = tampered(tmp_path / "signed", tmp_path / "other", {MODEL: content})
-        with pytest.raises(BundleRefused, match="^signature"):
+        with pytest.raises(BundleRefused, match=r"^signature"):
             read_bundle(other, key=KEY)
 
 
@@ -147,7 +147,9 @@ HARMLESS = {"a weight that only training needs"}
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_damage_whose_hashes_fit_is_refused_or_harmless(name: str, folder: Path, model_text: str, tmp_path: Path) -> None:
+def test_damage_whose_hashes_fit_is_refused_or_harmless(
+    name: str, folder: Path, model_text: str, tmp_path: Path
+) -> None:
     damaged = DAMAGES[name](model_text, folder)
     assert damaged != model_text
     checks = verify_bundle(tampered(folder, tmp_path / "other", {MODEL: damaged.encode()}))
@@ -156,7 +158,9 @@ def test_damage_whose_hashes_fit_is_refused_or_harmless(name: str, folder: Path,
     assert refused == [] if name in HARMLESS else refused in (["parse"], ["golden rows"], ["content"])
     if not refused:
         values = small_values(seed=9, n=2_000)
-        scores = [lgb.Booster(model_str=text).predict(values, raw_score=True).tobytes() for text in (damaged, model_text)]
+        scores = [
+            lgb.Booster(model_str=text).predict(values, raw_score=True).tobytes() for text in (damaged, model_text)
+        ]
         assert scores[0] == scores[1]
 
 
@@ -172,7 +176,7 @@ def test_a_child_that_takes_too_long_is_ended_and_its_model_refused(
 
     monkeypatch.setattr(models.bundle, "PROBE_SECONDS", 0.05)
     monkeypatch.setattr(models.bundle.subprocess, "Popen", Watched)
-    with pytest.raises(BundleRefused, match="^parse: a child process could not read the model"):
+    with pytest.raises(BundleRefused, match=r"^parse: a child process could not read the model"):
         read_bundle(folder)
     assert [child.poll() is None for child in children] == [False]
 
@@ -189,5 +193,5 @@ def test_an_answer_of_the_child_that_is_none_is_refused(
         return real([sys.executable, str(tmp_path / "child.py")], **more)  # type: ignore[call-overload]
 
     monkeypatch.setattr(models.bundle.subprocess, "run", run)
-    with pytest.raises(BundleRefused, match="^(parse|golden rows|content): "):
+    with pytest.raises(BundleRefused, match=r"^(parse|golden rows|content): "):
         read_bundle(folder)

@@ -107,7 +107,16 @@ def test_its_sha256_is_its_identity(bundle: Bundle, folder: Path, tmp_path: Path
 def test_every_check_is_told(signed: Path) -> None:
     checks = verify_bundle(signed, key=KEY)
     assert all(check.passed and check.detail for check in checks)
-    assert [check.name for check in checks] == ["files", "signature", "manifest", "hashes", "contract", "parse", "golden rows", "calibration"]
+    assert [check.name for check in checks] == [
+        "files",
+        "signature",
+        "manifest",
+        "hashes",
+        "contract",
+        "parse",
+        "golden rows",
+        "calibration",
+    ]
 
 
 # --- who published it ---------------------------------------------------------------------------------------------
@@ -181,7 +190,10 @@ def test_a_manifest_that_cannot_be_read_is_refused(content: bytes, folder: Path,
 
 
 def test_another_schema_is_refused(folder: Path, tmp_path: Path) -> None:
-    assert failed(tampered(folder, tmp_path / "t", {}, {"schema": "bundle.v2"})) == ("manifest", "schema is not bundle.v1")
+    assert failed(tampered(folder, tmp_path / "t", {}, {"schema": "bundle.v2"})) == (
+        "manifest",
+        "schema is not bundle.v1",
+    )
 
 
 def features_with(change: Callable[[dict[str, Any]], object], folder: Path) -> dict[str, bytes]:
@@ -252,7 +264,7 @@ def test_nonsense_with_fitting_hashes_is_refused_and_not_repeated(
 @pytest.mark.usefixtures("trusted_child")
 @pytest.mark.parametrize("content", [b"{}", b'{"slope": "steep"}', b'{"slope": 1, "intercept": 0, "n": 1}', b"\xff"])
 def test_a_calibration_that_is_none_is_refused(content: bytes, folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(BundleRefused, match="^content: cannot be read"):
+    with pytest.raises(BundleRefused, match=r"^content: cannot be read"):
         read_bundle(tampered(folder, tmp_path / "t", {CALIBRATION: content}))
 
 

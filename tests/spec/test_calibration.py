@@ -11,7 +11,9 @@ from scipy.special import expit, logit
 from models.calibration import Calibration, fit_calibration
 
 
-def drawn(n: int, slope: float, intercept: float, *, level: float = -1.5, seed: int = 4) -> tuple[np.ndarray, np.ndarray]:
+def drawn(
+    n: int, slope: float, intercept: float, *, level: float = -1.5, seed: int = 4
+) -> tuple[np.ndarray, np.ndarray]:
     """Margins whose true log-odds are `slope * margin + intercept`, and outcomes."""
     rng = np.random.default_rng(seed)
     margin = rng.normal(level, 1.2, n)
@@ -76,9 +78,7 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
 
 
 @settings(max_examples=60)
-@given(
-    st.floats(0.5, 1.5), st.floats(-3, 3), st.lists(st.floats(-30, 30), min_size=2, max_size=20, unique=True)
-)
+@given(st.floats(0.5, 1.5), st.floats(-3, 3), st.lists(st.floats(-30, 30), min_size=2, max_size=20, unique=True))
 def test_a_higher_margin_is_never_a_lower_probability(slope: float, intercept: float, margins: list[float]) -> None:
     made = Calibration(slope, intercept, 0, 0)
     ordered = np.sort(np.array(margins))

@@ -100,7 +100,8 @@ def test_codes(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["CLM", "CLM/INPATIENT", "clm//inpatient", "CLM//", "CLM//*", "CLM//A B", "A//B", "CLM//A//B", "CLM//A\n", 7]
+    "code",
+    ["CLM", "CLM/INPATIENT", "clm//inpatient", "CLM//", "CLM//*", "CLM//A B", "A//B", "CLM//A//B", "CLM//A\n", 7],
 )
 def test_no_codes(code: object) -> None:
     assert not is_code(code)
@@ -176,7 +177,9 @@ def test_any_change_of_an_event_kind_changes_the_digest_and_survives_json(name: 
 
 
 def test_the_order_of_features_is_part_of_the_digest() -> None:
-    assert Catalogue("small", (PAID, SEEN), (COUNT, SUM)).digest != Catalogue("small", (PAID, SEEN), (SUM, COUNT)).digest
+    assert (
+        Catalogue("small", (PAID, SEEN), (COUNT, SUM)).digest != Catalogue("small", (PAID, SEEN), (SUM, COUNT)).digest
+    )
 
 
 def test_lookups_agree_with_the_declarations() -> None:

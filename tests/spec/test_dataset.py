@@ -192,7 +192,9 @@ def test_a_missing_table_is_named(name: str, tmp_path: Path) -> None:
 
 def test_missing_columns_are_named(tmp_path: Path) -> None:
     folder = written(tmp_path / "d")
-    pq.write_table(pq.read_table(folder / "events.parquet").drop_columns(["known_at", "unit"]), folder / "events.parquet")
+    pq.write_table(
+        pq.read_table(folder / "events.parquet").drop_columns(["known_at", "unit"]), folder / "events.parquet"
+    )
     with pytest.raises(DatasetRefused, match=r"events lacks the column\(s\) known_at, unit"):
         read_dataset(folder)
 
@@ -201,7 +203,9 @@ def test_a_column_of_another_kind_is_named(tmp_path: Path) -> None:
     folder = written(tmp_path / "d")
     table = pq.read_table(folder / "events.parquet").drop_columns(["occurred_at"])
     pq.write_table(table.append_column("occurred_at", pa.array(["in spring", "later"])), folder / "events.parquet")
-    with pytest.raises(DatasetRefused, match=r"events\.occurred_at cannot be read as timestamp\[us, tz=UTC\]") as refused:
+    with pytest.raises(
+        DatasetRefused, match=r"events\.occurred_at cannot be read as timestamp\[us, tz=UTC\]"
+    ) as refused:
         read_dataset(folder)
     assert "spring" not in str(refused.value)
 

@@ -76,7 +76,11 @@ def fields(*rows: dict[str, Any], currency: str = "CNY") -> list[tuple[int, str]
         (UNVALUED | {"occurred_at": 30}, "known_at", UNVALUED | {"occurred_at": 20}),
         ({"code": "CLM//DAYS", "value": 5.0, "unit": "mo"}, "unit", {"code": "CLM//DAYS", "value": 5.0, "unit": "d"}),
         ({"code": "CLM//DAYS", "value": 5.0, "unit": None}, "unit", {"code": "MON//ENTER", "value": 3.0, "unit": None}),
-        ({"code": "DIS//CERT_NEW", "value": 4.5, "unit": "1"}, "value", {"code": "DIS//CERT_NEW", "value": 4.0, "unit": "1"}),
+        (
+            {"code": "DIS//CERT_NEW", "value": 4.5, "unit": "1"},
+            "value",
+            {"code": "DIS//CERT_NEW", "value": 4.0, "unit": "1"},
+        ),
     ],
 )
 def test_a_wrong_cell_is_named_and_the_right_one_beside_it_is_admitted(
@@ -221,9 +225,7 @@ def test_a_refused_household_takes_its_rows_along_and_leaves_a_dataset_that_work
     wrong: dict[str, Any], field: str
 ) -> None:
     rows = [event("CLM//DRUG", "2025-01-01", value=90.0, household=name) for name in ("h1", "h2")]
-    made = dataset(
-        rows, [member("p1"), member("p2", household="h2")], [household(), {**household("h2"), **wrong}]
-    )
+    made = dataset(rows, [member("p1"), member("p2", household="h2")], [household(), {**household("h2"), **wrong}])
     clean, report = admit(made, CORE)
     assert report.rejects[["table", "row", "field"]].to_numpy().tolist() == [
         ["events", 1, "household_id"], ["members", 1, "household_id"], ["households", 1, field],
@@ -316,15 +318,11 @@ def test_check_of_a_good_folder_in_csv_ends_with_0_and_leaves_no_rejects(tmp_pat
 
 def test_csv_and_parquet_say_the_same(tmp_path: Path) -> None:
     made = good()
-    write_dataset(
-        tmp_path / "p", events=made.events, members=made.members, households=made.households, meta=made.meta
-    )
+    write_dataset(tmp_path / "p", events=made.events, members=made.members, households=made.households, meta=made.meta)
     from_csv, unreadable = read_for_check(csv_folder(tmp_path / "c", made))
     from_parquet, _ = read_for_check(tmp_path / "p")
     assert unreadable == []
-    one, other = (
-        matrix(history_of(admit(read, CORE)[0], CORE), at("2025-12-31")) for read in (from_csv, from_parquet)
-    )
+    one, other = (matrix(history_of(admit(read, CORE)[0], CORE), at("2025-12-31")) for read in (from_csv, from_parquet))
     assert one.values.tobytes() == other.values.tobytes()
     assert one.column("inpatient_out_of_pocket_amount_12m")[0] == 14_200
     for name in ("events", "members"):
@@ -339,7 +337,8 @@ def test_a_cell_that_cannot_be_read_is_told_by_row_and_field_and_not_repeated(tm
     folder = csv_folder(tmp_path / "d", good())
     path = folder / "events.csv"
     path.write_text(
-        path.read_text("utf-8").replace("14200.0", "十四千").replace("2025-03-09T16:00:00+00:00", "SECRET-DAY"), encoding="utf-8"
+        path.read_text("utf-8").replace("14200.0", "十四千").replace("2025-03-09T16:00:00+00:00", "SECRET-DAY"),
+        encoding="utf-8",
     )
     people = folder / "members.csv"
     people.write_text(people.read_text("utf-8").replace("1955-03-01", "1955-02-30"), encoding="utf-8")
@@ -392,7 +391,10 @@ def test_a_day_without_a_time_is_its_first_instant_in_the_datasets_zone(tmp_path
         (lambda f: (f / "dataset.json").write_text("{", encoding="utf-8"), "not valid JSON"),
         (lambda f: (f / "dataset.json").write_text("null", encoding="utf-8"), "not a JSON object"),
         (lambda f: (f / "members.csv").unlink(), "members.parquet is missing"),
-        (lambda f: (f / "events.csv").write_bytes("event_id,医保".encode("gb18030")), "events.csv is not a readable CSV"),
+        (
+            lambda f: (f / "events.csv").write_bytes("event_id,医保".encode("gb18030")),
+            "events.csv is not a readable CSV",
+        ),
         (lambda f: (f / "events.csv").write_text("", encoding="utf-8"), "events.csv is not a readable CSV"),
         (lambda f: (f / "households.csv").write_text("region,township\n", encoding="utf-8"), "household_id, residence"),
         (lambda f: (f / "events.parquet").write_bytes(b"PAR1 no more"), "events.parquet is damaged"),
@@ -416,9 +418,9 @@ def test_misuse_ends_with_2(tmp_path: Path) -> None:
 def test_a_folder_in_parquet_is_checked_the_same_way(tmp_path: Path) -> None:
     made = good()
     made.events.loc[1, "value"] = 10.0**12
-    write_dataset(
-        tmp_path / "d", events=made.events, members=made.members, households=made.households, meta=made.meta
-    )
+    write_dataset(tmp_path / "d", events=made.events, members=made.members, households=made.households, meta=made.meta)
     result = run(tmp_path / "d", "--json")
     assert result.exit_code == 1
-    assert [(r["table"], r["row"], r["field"]) for r in json.loads(result.stdout)["rejects"]] == [("events", 1, "value")]
+    assert [(r["table"], r["row"], r["field"]) for r in json.loads(result.stdout)["rejects"]] == [
+        ("events", 1, "value")
+    ]

@@ -38,7 +38,9 @@ def does_not_exist(answer: tuple[float, bool]) -> bool:
 
 def test_without_events_and_people_everything_but_the_place_is_unknown() -> None:
     found = matrix(history([], []), AS_OF)
-    assert dict(zip(CORE.names, ~found.unknown[0], strict=True)) == {name: name == "residence_rural" for name in CORE.names}
+    assert dict(zip(CORE.names, ~found.unknown[0], strict=True)) == {
+        name: name == "residence_rural" for name in CORE.names
+    }
     assert np.isnan(found.values[0, found.unknown[0]]).all()
     assert (found.n_events.tolist(), found.n_members.tolist()) == ([0], [0])
 
@@ -146,13 +148,17 @@ def test_a_value_beyond_the_bounds_of_its_feature_is_held_there() -> None:
 
 
 def test_events_are_counted_over_two_years_and_members_as_they_live_there() -> None:
-    rows = [event("CLM//DRUG", day, value=9.0) for day in ("2023-06-30T23:59:59", "2023-07-01", "2025-06-30", "2025-07-01")]
+    rows = [
+        event("CLM//DRUG", day, value=9.0) for day in ("2023-06-30T23:59:59", "2023-07-01", "2025-06-30", "2025-07-01")
+    ]
     found = matrix(history(rows, [member("p1"), member("p2"), member("p3", joined="2025-07-01")]), AS_OF)
     assert (found.n_events.tolist(), found.n_members.tolist()) == ([2], [2])
 
 
 def test_households_come_in_the_order_of_their_ids_or_as_asked() -> None:
-    made = history([WAGE, {**WAGE, "household_id": "a", "value": 7.0}], [], [household("h1"), household("a"), household("b")])
+    made = history(
+        [WAGE, {**WAGE, "household_id": "a", "value": 7.0}], [], [household("h1"), household("a"), household("b")]
+    )
     whole = matrix(made, AS_OF)
     assert whole.household_ids.tolist() == ["a", "b", "h1"]
     assert whole.as_of.tolist() == [AS_OF] * 3

@@ -115,7 +115,10 @@ def test_a_domain_shows_at_most_two_facts_the_largest_first_and_none_that_pulls_
         "inpatient_out_of_pocket_max_amount_12m": -0.1,
     }
     (reason,) = explained(pulls)
-    assert [fact["feature"] for fact in reason["facts"]] == ["drug_out_of_pocket_amount_12m", "out_of_pocket_amount_12m"]
+    assert [fact["feature"] for fact in reason["facts"]] == [
+        "drug_out_of_pocket_amount_12m",
+        "out_of_pocket_amount_12m",
+    ]
 
 
 def test_the_same_events_are_not_told_twice() -> None:

@@ -47,23 +47,23 @@ TEMPLATES = (
 
 # name, exposed unit, a year, weight, peak and length in months, aided, relief, season, family, weakness, susceptible
 SHOCKS = (
-    ShockKind("illness", "illness", 0.0155, 0.30, 7.0, 42, 0.45, 0.5, "winter", "medical", "low_buffer", 0.3),
-    ShockKind("stay", "illness", 0.080, 0.026, 6.0, 30, 0.15, 0.5, "winter", "medical", "low_buffer", 0.3),
-    ShockKind("chronic", "chronic", 0.018, 0.09, 9.0, 48, 0.25, 0.4, "even", "medical", "elders_alone", 0.3),
-    ShockKind("disability", "disability", 0.0060, 0.42, 9.0, 48, 0.6, 0.4, "even", "disability", "elders_alone", 0.3),
-    ShockKind("job_loss", "job_loss", 0.058, 0.26, 7.0, 42, 0.25, 0.5, "new_year", "work", "one_earner", 0.5),
-    ShockKind("arrears", "earners", 0.009, 0.05, 4.0, 20, 0.2, 0.5, "new_year", "work", "one_earner", 0.4),
-    ShockKind("injury", "earners", 0.0045, 0.20, 6.0, 30, 0.4, 0.5, "even", "work", "one_earner", 0.4),
-    ShockKind("crop_loss", "farm", 0.075, 0.045, 6.0, 30, 0.3, 0.5, "summer", "disaster", "low_buffer", 0.3, True),
-    ShockKind("market", "farm", 0.03, 0.03, 6.0, 30, 0.1, 0.5, "even", "disaster", "low_buffer", 0.3),
-    ShockKind("house_loss", "house", 0.006, 0.20, 7.0, 36, 0.6, 0.5, "summer", "disaster", "low_buffer", 0.3, True),
-    ShockKind("fire", "house", 0.003, 0.18, 7.0, 36, 0.5, 0.5, "even", "disaster", "low_buffer", 0.3),
-    ShockKind("death", "mortality", 1.0, 0.12, 7.0, 36, 0.3, 0.4, "winter", "family", "one_earner", 0.4),
-    ShockKind("divorce", "couple", 0.009, 0.12, 7.0, 36, 0.1, 0.4, "even", "family", "one_earner", 0.4),
-    ShockKind("missing", "adults", 0.0006, 0.20, 6.0, 24, 0.3, 0.4, "even", "family", "one_earner", 0.4),
-    ShockKind("admission", "turning_18", 0.55, 0.10, 6.0, 30, 0.35, 0.5, "august", "education", "low_buffer", 0.4),
-    ShockKind("dropout", "teenagers", 0.010, 0.08, 6.0, 30, 0.2, 0.4, "even", "education", "low_buffer", 0.3),
-    ShockKind("pension_stop", "pensioners", 0.009, 0.06, 5.0, 24, 0.2, 0.5, "even", "work", "elders_alone", 0.4),
+    ShockKind("illness", "illness", 0.0155, 0.192, 8.0, 42, 0.45, 0.5, "winter", "medical", "low_buffer", 0.8),
+    ShockKind("stay", "illness", 0.080, 0.018, 6.0, 30, 0.15, 0.5, "winter", "medical", "low_buffer", 0.8),
+    ShockKind("chronic", "chronic", 0.018, 0.056, 10.0, 48, 0.25, 0.4, "even", "medical", "elders_alone", 0.8),
+    ShockKind("disability", "disability", 0.0060, 0.272, 10.0, 48, 0.6, 0.4, "even", "disability", "elders_alone", 0.8),
+    ShockKind("job_loss", "job_loss", 0.058, 0.136, 8.0, 42, 0.25, 0.5, "new_year", "work", "one_earner", 0.8),
+    ShockKind("arrears", "earners", 0.009, 0.032, 5.0, 20, 0.2, 0.5, "new_year", "work", "one_earner", 0.8),
+    ShockKind("injury", "earners", 0.0045, 0.112, 7.0, 30, 0.4, 0.5, "even", "work", "one_earner", 0.8),
+    ShockKind("crop_loss", "farm", 0.075, 0.028, 6.0, 30, 0.3, 0.5, "summer", "disaster", "low_buffer", 0.8, True),
+    ShockKind("market", "farm", 0.03, 0.016, 6.0, 30, 0.1, 0.5, "even", "disaster", "low_buffer", 0.8),
+    ShockKind("house_loss", "house", 0.006, 0.112, 7.0, 36, 0.6, 0.5, "summer", "disaster", "low_buffer", 0.8, True),
+    ShockKind("fire", "house", 0.003, 0.104, 7.0, 36, 0.5, 0.5, "even", "disaster", "low_buffer", 0.8),
+    ShockKind("death", "mortality", 1.0, 0.08, 8.0, 36, 0.3, 0.4, "winter", "family", "one_earner", 0.8),
+    ShockKind("divorce", "couple", 0.009, 0.072, 8.0, 36, 0.1, 0.4, "even", "family", "one_earner", 0.8),
+    ShockKind("missing", "adults", 0.0006, 0.12, 7.0, 24, 0.3, 0.4, "even", "family", "one_earner", 0.8),
+    ShockKind("admission", "turning_18", 0.55, 0.056, 7.0, 30, 0.35, 0.5, "august", "education", "low_buffer", 0.8),
+    ShockKind("dropout", "teenagers", 0.010, 0.048, 7.0, 30, 0.2, 0.4, "even", "education", "low_buffer", 0.8),
+    ShockKind("pension_stop", "pensioners", 0.009, 0.04, 5.0, 24, 0.2, 0.5, "even", "work", "elders_alone", 0.8),
 )
 
 
@@ -178,25 +178,27 @@ class Assumptions:
     # --- vulnerability: log factors of the hazard ------------------------------------------------------------------
     # Monthly intensity of an average household that nothing has happened to. Approvals are slow around the spring
     # festival and catch up before the year's end.
-    base_monthly: float = 0.0015
+    base_monthly: float = 0.0021
     base_season: tuple[float, ...] = (0.9, 0.7, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.05, 1.15, 1.2)
     centre: float = -1.75
     # Monthly income per head that counts as average; the log distance from it counts up to a limit.
     reference_income: float = 950.0
     income_range: float = 1.3
-    per_log_income: float = -0.38
-    no_earner: float = 0.50
+    per_log_income: float = -0.25
+    # What weighs on a household weighs more where other props are missing. First number alone, second added when
+    # it has at most one earner (dependents, disability) or an income below average (formerly poor, elders alone).
+    per_dependent_share: tuple[float, float] = (0.70, 1.30)
+    per_disabled: tuple[float, float] = (0.45, 0.80)
+    formerly_poor: tuple[float, float] = (0.60, 0.90)
+    elders_alone: tuple[float, float] = (0.10, 0.50)
+    no_earner: float = 0.40
     one_earner_of_three: float = 0.25
-    per_dependent_share: float = 1.60
-    elders_alone: float = 0.40
     per_low_schooling: float = 0.12
-    formerly_poor: float = 1.15
     rural: float = 0.20
-    per_disabled: float = 0.90
     per_chronic: float = 0.30
-    low_buffer: float = 0.20
+    low_buffer: float = 0.35
     # Savings are low below this log income against the average, give or take.
-    buffer_from: float = -0.45
+    buffer_from: float = -0.35
     buffer_noise: float = 0.25
     frailty_spread: float = 0.10
     # Added after leaving a status: in the first year, the second and third, later.
@@ -209,7 +211,7 @@ class Assumptions:
 
     # --- blows and aid --------------------------------------------------------------------------------------------
     shocks: tuple[ShockKind, ...] = SHOCKS
-    sizes: tuple[float, float, float] = (0.6, 1.0, 1.9)
+    sizes: tuple[float, float, float] = (0.7, 1.0, 1.6)
     size_shares: tuple[float, float, float] = (0.46, 0.36, 0.18)
     # Aid works from so many months after the blow; it reaches well-seen, thinly seen and silent households with this
     # factor of the kind's usual share.

@@ -1,4 +1,4 @@
-"""Random numbers by purpose: each part of a block draws from its own generator, so that parts do not disturb each other."""
+"""Random numbers by purpose: each part of a block has its own generator, so that parts do not disturb each other."""
 
 from __future__ import annotations
 

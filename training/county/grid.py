@@ -48,7 +48,7 @@ class Grid:
         return int(self.starts[self.simulated])
 
     def moment(self, month: npt.ArrayLike, part: npt.ArrayLike) -> Ints:
-        """Microseconds at `part` (0 to 1) of each month, in whole seconds; months before the grid have January's length."""
+        """Microseconds at `part` (0 to 1) of each month, in whole seconds; before the grid every month has 31 days."""
         which = np.asarray(month, np.int64)
         inside = np.clip(which, 0, self.reach - 1)
         length = self.starts[inside + 1] - self.starts[inside]

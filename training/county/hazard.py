@@ -137,7 +137,7 @@ class Hazard:
         return np.asarray(self._factor[level] * self._base[month] + state.pending[:, month])
 
     def probability(self, state: State, exposure: Exposure, month: int) -> Floats:
-        """The probability of an entry within the horizon after the end of `month`, for every household as if at risk."""
+        """The probability of an entry within the horizon after the end of `month`, as if everyone were at risk."""
         a = self._assumptions
         ahead = np.arange(month + 1, month + 1 + a.horizon_months)
         staying = state.pending[:, ahead].sum(axis=1)
@@ -158,8 +158,11 @@ class Hazard:
 
 
 def _kernels(peak: float, length: int, relief: float, delay: int) -> Floats:
-    """Shares of a blow's weight by months after it, without aid and with; 2 x length. The first month after it is 0."""
+    """Shares of a blow's weight by months after it, without aid and with; 2 x length, beginning with the month after.
+
+    Families hold out for a while: the weight comes slowly, is heaviest `peak` months after the blow and fades.
+    """
     after = np.arange(1, length + 1)
-    shape = after * np.exp(-after / peak)
+    shape = after**2 * np.exp(-2.0 * after / peak)
     shape = shape / shape.sum()
     return np.stack([shape, np.where(after > delay, (1.0 - relief) * shape, shape)])

@@ -71,9 +71,9 @@ class Ledger:
         held inside the code's bounds.
         """
         n = len(household)
-        amount = (
-            np.full(n, np.nan) if value is None else np.round(np.broadcast_to(np.asarray(value, np.float64), (n,)), 2)
-        )
+        amount = np.full(n, np.nan)
+        if value is not None:
+            amount[:] = np.round(np.asarray(value, np.float64), 2)
         bounds = self._bounds[code]
         if bounds is not None:
             amount = np.clip(amount, *bounds)

@@ -1,4 +1,4 @@
-"""Who lives in the county, with the plans that are fixed from the start: growing up, leaving, marrying, births, elders moving in.
+"""Who lives in the county, with plans fixed from the start: leaving, marrying, births, parents moving in.
 
 Plans do not depend on a household's luck. Blows to a household (deaths, divorces, disappearances) change them, see
 `lives.py`.
@@ -49,9 +49,7 @@ class People:
     def homes(self, first: int, last: int) -> Ints:
         """Home of each person in the months from `first` to before `last`, -1 for none; persons x months."""
         month = np.arange(first, last)[np.newaxis, :]
-        first = np.where(
-            month < self.moves[:, np.newaxis], self.household[:, np.newaxis], self.next_home[:, np.newaxis]
-        )
+        home = np.where(month < self.moves[:, np.newaxis], self.household[:, np.newaxis], self.next_home[:, np.newaxis])
         present = (month >= self.joins[:, np.newaxis]) & (month < self.leaves[:, np.newaxis])
         return np.where(present, home, -1)
 
@@ -160,7 +158,7 @@ def _arrivals(
 def _children_leave(
     people: People, assumptions: Assumptions, grid: Grid, residence: Ints, ends: Ints, rng: np.random.Generator
 ) -> People:
-    """Grown children leave; some sons stay and bring a wife home, from a leaving daughter's family or from elsewhere."""
+    """Grown children leave; some sons stay and bring home a wife, a daughter of the county or one from elsewhere."""
     n = len(people)
     mean, spread = assumptions.leaving_age
     age_now = -people.born / 12.0
@@ -244,5 +242,13 @@ def _births(people: People, assumptions: Assumptions, grid: Grid, rng: np.random
     role = np.where(people.next_home[wives[mother]] >= 0, OTHER, role)
     residence = np.zeros(int(people.household.max()) + 1, np.int64)
     return _arrivals(
-        assumptions, rng, home[mother], role, sex, month_of + 0.01, month_of, residence, mother=wives[mother]
+        assumptions,
+        rng,
+        home[mother],
+        role,
+        sex,
+        np.asarray(month_of + 0.01, np.float64),
+        month_of,
+        residence,
+        mother=wives[mother],
     )

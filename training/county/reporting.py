@@ -5,6 +5,7 @@ The result is the events table as an extract of the county's platform would hold
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,7 +90,7 @@ def _seen(
 
 
 def lag_days(kind: EventKind, longest: float, rng: np.random.Generator, n: int) -> Floats:
-    """Days from event to report: lognormal through the kind's median and 95th percentile; none where its median is 0."""
+    """Days from event to report: lognormal through the kind's median and 95th percentile; 0 if its median is 0."""
     median, high = kind.lag_days
     if median == 0:
         return np.zeros(n)
@@ -161,9 +162,8 @@ def _versions(
 def _pause(assumptions: Assumptions, rng: np.random.Generator, n: int) -> Ints:
     median, high = assumptions.correction_days
     days = median * np.exp(np.log(high / median) / Z_95 * rng.standard_normal(n))
-    return (np.minimum(days, assumptions.longest_lag_days) * MICROS_PER_DAY).astype(
-        np.int64
-    ) // SECOND * SECOND + SECOND
+    micros = np.asarray(np.minimum(days, assumptions.longest_lag_days) * MICROS_PER_DAY, np.int64)
+    return np.asarray(micros // SECOND * SECOND + SECOND, np.int64)
 
 
 def _table(kinds: tuple[EventKind, ...], what: Happenings, rows: _Versions, kept: Ints, names: Names) -> pd.DataFrame:
@@ -191,13 +191,21 @@ def _table(kinds: tuple[EventKind, ...], what: Happenings, rows: _Versions, kept
         "status": _words(list(STATUSES), rows.status[kept]),
         "supersedes": ids("e", number[np.maximum(replaces, 0)], 11, empty=replaces < 0),
     }
-    return pa.table([columns[name] for name in EVENTS.names], schema=EVENTS).to_pandas(types_mapper=pd.ArrowDtype)
+    return frame(columns, EVENTS)
 
 
 def _written_units(kinds: tuple[EventKind, ...]) -> list[str | None]:
     """The unit as a department writes it; counts and scales go without."""
     written: dict[Unit, str] = {Unit.MONEY: "CNY", Unit.DAYS: "d", Unit.MONTHS: "mo", Unit.YEARS: "a"}
     return [written.get(kind.unit) for kind in kinds]
+
+
+def frame(columns: Mapping[str, pa.Array], schema: pa.Schema) -> pd.DataFrame:
+    """The columns in the order and types of a schema, without a copy."""
+    table: pd.DataFrame = pa.table([columns[name] for name in schema.names], schema=schema).to_pandas(
+        types_mapper=pd.ArrowDtype
+    )
+    return table
 
 
 def ids(letter: str, numbers: Ints, width: int, *, empty: Bools | None = None) -> pa.Array:

@@ -19,7 +19,7 @@ from training.county.standing import Composition, Places, Standing, elders_only
 
 @dataclass(frozen=True)
 class Shocks:
-    """Blows, sorted by month, kind and household. `kind` indexes the assumed kinds, `size` is the multiple of the usual weight."""
+    """Blows by month, kind and household. `kind` indexes the assumed kinds, `size` multiplies the usual weight."""
 
     household: Ints
     month: Ints

@@ -20,9 +20,9 @@ from training.county.grid import SECOND, Bools, Grid, Ints, county_grid
 from training.county.hazard import Hazard
 from training.county.ledger import Happenings, Ledger
 from training.county.people import HEAD, ROLE_NAMES, WOMAN
-from training.county.reporting import Names, ids, lag_days, reported
+from training.county.reporting import Names, frame, ids, lag_days, reported
 from training.county.shocks import weather
-from training.county.standing import SILENT, VISIBILITY
+from training.county.standing import VISIBILITY
 from training.county.stays import Stays
 from training.county.streams_authorised import authorised
 from training.county.streams_education import education
@@ -49,15 +49,15 @@ def simulate(
 ) -> DatasetMeta:
     """Simulate a county and write it to `folder`; returns what `dataset.json` says.
 
-    `truth.parquet` holds, at every month's end, the exact probability that a household then at risk enters a supported
-    or monitored status within twelve months. The same arguments give the same tables. `progress` is told how many of
-    the households are written.
+    `truth.parquet` holds, at every month's end, the exact probability that a household then at risk enters a
+    supported or monitored status within twelve months. The same arguments give the same tables. `progress` is told how
+    many of the households are written.
     """
     if households < 1 or seed < 0:
         raise ValueError("a county has at least one household, and its seed is not negative")
     if months < FEWEST_MONTHS:
         raise ValueError(
-            f"a county needs at least {FEWEST_MONTHS} months: a year of history, a year of outcome and time to report it"
+            f"a county needs at least {FEWEST_MONTHS} months: a year of history, a year of outcome, time to report"
         )
     assumptions = ASSUMPTIONS
     grid, of = county_grid(assumptions, months), catalogue(CORE)
@@ -157,7 +157,7 @@ def _members(block: Block, of: Catalogue, stays: Stays, names: Names) -> pd.Data
         "left_at": pa.array(stays.left_at[row], mask=~has_left).cast(moment),
         "known_at": pa.array(known).cast(moment),
     }
-    return pa.table([columns[name] for name in MEMBERS.names], schema=MEMBERS).to_pandas(types_mapper=pd.ArrowDtype)
+    return frame(columns, MEMBERS)
 
 
 def _households(block: Block, names: Names) -> pd.DataFrame:
@@ -168,9 +168,7 @@ def _households(block: Block, names: Names) -> pd.DataFrame:
         "residence": pa.array(np.array(RESIDENCES, object)[residence], pa.string()),
         "township": ids("t", block.places.township + 1, 2),
     }
-    return pa.table([columns[name] for name in HOUSEHOLDS.names], schema=HOUSEHOLDS).to_pandas(
-        types_mapper=pd.ArrowDtype
-    )
+    return frame(columns, HOUSEHOLDS)
 
 
 def _audit(block: Block, names: Names) -> pd.DataFrame:
@@ -203,12 +201,9 @@ def _truth(block: Block, names: Names) -> pd.DataFrame:
         "as_of": pa.array(block.grid.starts[month + 1]).cast(TRUTH.field("as_of").type),
         "hazard_12m": pa.array(block.course.truth[household, month]),
     }
-    return pa.table([columns[name] for name in TRUTH.names], schema=TRUTH).to_pandas(types_mapper=pd.ArrowDtype)
+    return frame(columns, TRUTH)
 
 
 def _household_ids(block: Block, names: Names) -> pa.Array:
     numbers: Ints = names.household + np.arange(block.n)
     return ids("h", numbers, 7)
-
-
-assert SILENT == len(VISIBILITY) - 1

@@ -51,7 +51,7 @@ class Working:
 
 @dataclass(frozen=True)
 class Composition:
-    """Counts a household and month, households x months; `income` is expected monthly income per head at 2019 prices."""
+    """Counts by household and month; `income` is the expected monthly income per head at the prices of the start."""
 
     members: Floats
     children: Floats

@@ -74,7 +74,7 @@ def live_through(
     ends: Ints,
     rng: np.random.Generator,
 ) -> Course:
-    """Let the households live through the simulated months. `ends` is the month in which a household leaves the county."""
+    """Let statuses come and go through the simulated months. `ends` is the month in which a household leaves."""
     n = len(exposure.aid_class)
     state, before = opening(assumptions, hazard, exposure, rng)
     truth = np.full((n, grid.simulated), np.nan)

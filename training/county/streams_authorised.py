@@ -1,4 +1,4 @@
-"""What banks and the tax office tell once a household has signed: few sign, and mostly those who apply for something."""
+"""What banks and the tax office tell once a household has signed: few sign, mostly those who apply for something."""
 
 from __future__ import annotations
 

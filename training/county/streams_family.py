@@ -71,7 +71,7 @@ def _stays(block: Block) -> Stays:
 
 
 def _ends(block: Block, ledger: Ledger, stays: Stays, second: Ints) -> None:
-    """Deaths and departures. The event stands a second before the membership ends, so that it still belongs to the home."""
+    """Deaths and departures. The event stands a second before the membership ends, so that it is still the home's."""
     people, lives, simulated = block.people, block.lives, block.grid.simulated
     gone = np.flatnonzero((people.leaves < simulated) & (people.leaves > people.joins))
     at = np.where(second[gone] >= 0, second[gone], gone)
@@ -85,7 +85,7 @@ def _ends(block: Block, ledger: Ledger, stays: Stays, second: Ints) -> None:
 
 
 def _marriages(block: Block, ledger: Ledger, stays: Stays, second: Ints) -> None:
-    """Marriages are registered for whoever joins the other's household; divorces for the one who leaves and the one who stays."""
+    """Marriages, registered for the one who joins the other's household; divorces, for both."""
     people, simulated = block.people, block.grid.simulated
     outside = np.flatnonzero(
         (people.role == OTHER)

@@ -169,7 +169,7 @@ def _disasters(block: Block, ledger: Ledger, rng: np.random.Generator) -> None:
 
 
 def _temporary_assistance(block: Block, ledger: Ledger, rng: np.random.Generator) -> None:
-    """A payment in the month after an aided blow, and for every blow that found nobody: an emergency of the household."""
+    """A payment in the month after an aided blow, and for a blow that found nobody: an emergency of the household."""
     a, shocks = block.assumptions, block.shocks
     names = [kind.name for kind in a.shocks]
     of_person = np.isin(

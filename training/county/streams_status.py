@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from training.county.block import ORDINARY, Block
 from training.county.chance import lognormal, rank_within
@@ -91,7 +94,7 @@ def _destitute_person(block: Block, rng: np.random.Generator) -> Ints:
     spells, people = block.course.spells, block.people
     begin = np.clip(spells.enters, 0, block.grid.simulated - 1)
 
-    def alone_and_staying(who: Ints, when: Ints) -> Floats:
+    def alone_and_staying(who: Ints, when: Ints) -> npt.NDArray[np.floating[Any]]:
         age = (when - people.born[who]) / 12.0
         stays = np.minimum(people.leaves[who], people.moves[who]) - when
         return ((age >= 60.0) | (age < 16.0)) * (stays > max(block.assumptions.spell_months) + 1) * 1.0
