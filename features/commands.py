@@ -174,10 +174,11 @@ def vectors(folder: Path, as_ofs: tuple[str, ...], out: Path, as_json: bool) -> 
             writer.write_table(table)
             rows += len(table)
             unknown = float(np.isnan(part.values).mean())
-    finally:
         if writer is not None:
             writer.close()
-    unfinished.rename(out)
+        unfinished.rename(out)
+    finally:
+        unfinished.unlink(missing_ok=True)
     if as_json:
         click.echo(json.dumps({"rows": rows, "features": len(chosen.features), "unknown_share_last": unknown}))
     else:

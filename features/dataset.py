@@ -129,6 +129,12 @@ def read_table(folder: Path, name: str) -> pa.Table:
 def read_dataset(folder: Path) -> Dataset:
     """The whole folder. Every table is checked for its columns; rows are checked by `features.intake`."""
     meta = read_meta(folder)
+    is_whole = all((folder / f"{name}.parquet").is_file() for name in REQUIRED)
+    if meta.digest and is_whole and folder_digest(folder) != meta.digest:
+        raise DatasetRefused(
+            f"the tables are not the ones {META_FILE} was written with; write the folder again, or take the digest out "
+            f"of {META_FILE} if they were changed on purpose"
+        )
     tables = {name: read_table(folder, name).to_pandas() for name in REQUIRED}
     for name in OPTIONAL:
         if (folder / f"{name}.parquet").is_file():

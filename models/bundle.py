@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.catalogue import Catalogue, catalogue_from_json
+from features.dataset import DatasetMeta, DatasetRefused
 from models.boosted import BoostedModel, trees_digest
 from models.calibration import Calibration
 from models.tier import Bands
@@ -102,6 +103,19 @@ class Bundle:
     def regions(self) -> tuple[str, ...]:
         """Regions it was trained for."""
         return tuple(self.manifest["data"]["regions"])
+
+    def refuse_foreign(self, meta: DatasetMeta) -> None:
+        """Refuse data that the model would read without a complaint and misunderstand."""
+        for what, theirs, ours in (
+            ("catalogue", meta.catalogue, self.catalogue.name),
+            ("currency", meta.currency, self.currency),
+            ("time zone", meta.time_zone, self.time_zone),
+        ):
+            if theirs != ours:
+                raise DatasetRefused(f"the dataset's {what} is {theirs}, the bundle was trained with {ours}")
+        foreign = sorted(set(meta.regions) - set(self.regions))
+        if foreign:
+            raise DatasetRefused(f"the bundle was not trained for the region(s) {', '.join(foreign)}")
 
     @property
     def sources(self) -> Mapping[str, Sequence[int]]:
@@ -181,9 +195,11 @@ def _placed(folder: Path, contents: Mapping[str, bytes]) -> None:
         for name, content in contents.items():
             (unfinished / name).write_bytes(content)
         unfinished.chmod(0o755)
+        former = unfinished.with_name(unfinished.name + "-former")
         if folder.exists():
-            shutil.rmtree(folder)
+            folder.rename(former)
         unfinished.rename(folder)
+        shutil.rmtree(former, ignore_errors=True)
     except OSError:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise

@@ -6,14 +6,20 @@ Reads `{"model": text, "values": rows}` from standard input and writes the margi
 from __future__ import annotations
 
 import json
+import resource
 import sys
 
 import lightgbm as lgb
 import numpy as np
 
+CPU_SECONDS = 40
+MEMORY_BYTES = 8 << 30
+
 
 def main() -> None:
     """Answer one question and leave."""
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     question = json.load(sys.stdin)
     booster = lgb.Booster(model_str=question["model"], params={"verbosity": -1})
     values = np.array(question["values"], np.float64)

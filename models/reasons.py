@@ -22,6 +22,8 @@ from models.explanation import Explanation
 MAX_RAISING, MAX_LOWERING = 3, 2
 MAX_FACTS = 2
 MAX_EVENTS = 3
+# A fact that hardly moves the score does not stand for its domain.
+FACT_FROM = 0.05
 SHOWN_FROM = 0.10
 MEDIUM_FROM = 0.30
 STRONG_FROM = 0.70
@@ -105,7 +107,7 @@ def _facts(
         for feature, value, phi in zip(
             bundle.catalogue.features, explanation.values[row], explanation.contributions[row], strict=True
         )
-        if feature.group is group and sign * phi > 0 and not np.isnan(value)
+        if feature.group is group and sign * phi >= FACT_FROM and not np.isnan(value)
     ]
     facts: list[dict[str, Any]] = []
     cited: set[tuple[int, ...]] = set()

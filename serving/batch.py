@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from features.dataset import DatasetMeta, DatasetRefused, read_dataset
+from features.dataset import DatasetRefused, read_dataset
 from features.intake import admitted
 from features.progress import steps
 from features.window import Micros, as_of_moment, from_micros
@@ -79,7 +79,7 @@ def score_dataset(bundle: Bundle, folder: Path, as_of: str, out: Path, *, reason
     was made for another catalogue, currency, time zone or region than the bundle.
     """
     dataset = read_dataset(folder)
-    refuse_foreign(dataset.meta, bundle)
+    bundle.refuse_foreign(dataset.meta)
     try:
         moment = as_of_moment(as_of, bundle.time_zone)
     except (ValueError, OverflowError):
@@ -96,20 +96,6 @@ def score_dataset(bundle: Bundle, folder: Path, as_of: str, out: Path, *, reason
             status.update(answer["status"] for answer in answers.values())
             tier.update(answer["tier"] for answer in answers.values())
     return BatchReport(sum(status.values()), dict(sorted(status.items())), dict(sorted(tier.items())))
-
-
-def refuse_foreign(meta: DatasetMeta, bundle: Bundle) -> None:
-    """Refuse data that the model would read without a complaint and misunderstand."""
-    for what, theirs, ours in (
-        ("catalogue", meta.catalogue, bundle.catalogue.name),
-        ("currency", meta.currency, bundle.currency),
-        ("time zone", meta.time_zone, bundle.time_zone),
-    ):
-        if theirs != ours:
-            raise DatasetRefused(f"the dataset's {what} is {theirs}, the bundle was trained with {ours}")
-    foreign = sorted(set(meta.regions) - set(bundle.regions))
-    if foreign:
-        raise DatasetRefused(f"the bundle was not trained for the region(s) {', '.join(foreign)}")
 
 
 def parts_of(tables: Tables) -> list[tuple[str, ...]]:

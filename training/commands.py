@@ -27,11 +27,15 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable
 @contextmanager
 def _refusing() -> Iterator[None]:
     """Refusals of input end with their reason on standard error and exit code 1, never with a traceback."""
+    from mlflow.exceptions import MlflowException
+
     from models.bundle import BundleRefused
     from training.publish import PublicationRefused
 
     try:
         yield
+    except MlflowException as error:
+        raise click.ClickException(f"MLflow's store refused: {error.message}") from error
     except (DatasetRefused, BundleRefused, PublicationRefused, ValueError) as error:
         raise click.ClickException(str(error)) from error
 

@@ -35,8 +35,7 @@ def judge(
     bar = progress or (lambda stage: lambda done, total: None)
     bundle = read_bundle(bundle_folder)
     dataset = read_dataset(folder)
-    if dataset.meta.catalogue != bundle.catalogue.name or dataset.meta.currency != bundle.currency:
-        raise DatasetRefused("the dataset's catalogue or currency is not the one the bundle was trained with")
+    bundle.refuse_foreign(dataset.meta)
     dataset = admitted(dataset, bundle.catalogue)
     foreseen = label_of(label or bundle.label, dataset)
     rows = label_rows(foreseen, dataset, moments(dataset.meta, since=since, until=until))

@@ -87,6 +87,10 @@ def learn(
         "monotone_constraints": [feature.direction.value for feature in features],
     }
     fold = household_folds(household_ids, FOLDS, seed)
+    if len(np.unique(fold)) < FOLDS:
+        raise LearningRefused(
+            f"the training rows come from too few households for {FOLDS} folds; choose more households"
+        )
     held_out, best = np.zeros(len(outcome)), []
     for k in range(FOLDS):
         inside = fold != k

@@ -78,10 +78,11 @@ def train(
 ) -> Trained:
     """Run a study on a dataset folder and log it. `predictions` names a file for the test rows (Parquet or CSV)."""
     store = use_store()
+    # First of all: a store that cannot be reached must not cost a whole study.
+    enter_experiment(experiment)
     done = study(folder, plan, progress)
     if predictions is not None:
         write_predictions(done, predictions)
-    enter_experiment(experiment)
     with mlflow.start_run() as run, tempfile.TemporaryDirectory() as scratch:
         _log(done, plan, run.info.run_id, Path(scratch))
         return Trained(run.info.run_id, store, done)

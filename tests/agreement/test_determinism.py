@@ -143,3 +143,11 @@ def test_rows_that_cannot_teach_anything_are_refused(positives: int) -> None:
     outcome[:positives] = 1.0
     with pytest.raises(LearningRefused, match=f"^{positives} of 400 training rows have the outcome"):
         learn(np.zeros((400, 184)), outcome, [f"h{i}" for i in range(400)], CORE.features, seed=1)
+
+
+def test_too_few_households_to_deal_into_folds_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    outcome = (rng.random(200) < 0.2).astype(float)
+    values = rng.normal(size=(200, len(CORE.features)))
+    with pytest.raises(LearningRefused, match="households"):
+        learn(values, outcome, ["only one"] * 200, CORE.features, seed=1)

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.commands import check
+from features.command_line import main
 from features.dataset import Dataset, DatasetRefused, write_dataset
 from features.event import EVENTS, HOUSEHOLDS, MEMBERS
 from features.intake import MAX_REFUSED_SHARE, admit, admitted, event_problems, read_for_check
@@ -299,7 +299,7 @@ def csv_folder(folder: Path, made: Dataset, **written: str) -> Path:
 
 
 def run(folder: Path, *options: str) -> Result:
-    result = CliRunner().invoke(check, [str(folder), *options])
+    result = CliRunner().invoke(main, ["check", str(folder), *options])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.output
     return result
 
@@ -411,8 +411,8 @@ def test_a_folder_that_is_no_dataset_is_refused_with_what_is_wrong(break_it: Any
 
 def test_misuse_ends_with_2(tmp_path: Path) -> None:
     assert run(tmp_path / "nowhere").exit_code == 2
-    assert CliRunner().invoke(check, []).exit_code == 2
-    assert CliRunner().invoke(check, [str(tmp_path), "--yaml"]).exit_code == 2
+    assert CliRunner().invoke(main, ["check"]).exit_code == 2
+    assert CliRunner().invoke(main, ["check", str(tmp_path), "--yaml"]).exit_code == 2
 
 
 def test_a_folder_in_parquet_is_checked_the_same_way(tmp_path: Path) -> None:

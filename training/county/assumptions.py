@@ -133,9 +133,9 @@ class Assumptions:
     # --- work and income ------------------------------------------------------------------------------------------
     # By schooling: share who earn; share of earners in the wage records, with more in towns and fewer of a minority.
     works_shares: tuple[float, ...] = (0.66, 0.76, 0.80, 0.86)
-    formal_shares: tuple[float, ...] = (0.84, 0.89, 0.94, 0.98)
+    formal_shares: tuple[float, ...] = (0.90, 0.93, 0.96, 0.99)
     formal_urban_bonus: float = 0.02
-    formal_if_minority: float = 0.85
+    formal_if_minority: float = 0.92
     # Monthly wage: median by schooling, factor by residence, spread between people, noise between months, growth.
     wages: tuple[float, ...] = (2050.0, 2650.0, 3300.0, 4900.0)
     wage_by_residence: tuple[float, float, float] = (1.0, 1.12, 1.3)
@@ -184,22 +184,24 @@ class Assumptions:
     # Monthly income per head that counts as average; the log distance from it counts up to a limit.
     reference_income: float = 950.0
     income_range: float = 1.3
+    # Log incomes between which a household passes from poor to not poor.
+    poor_between: tuple[float, float] = (-0.4, 0.4)
     per_log_income: float = -0.25
-    # What weighs on a household weighs more where other props are missing. First number alone, second added when
-    # it has at most one earner (dependents, disability) or an income below average (formerly poor, elders alone).
-    per_dependent_share: tuple[float, float] = (0.70, 1.30)
-    per_disabled: tuple[float, float] = (0.45, 0.80)
-    formerly_poor: tuple[float, float] = (0.60, 0.90)
-    elders_alone: tuple[float, float] = (0.10, 0.50)
-    no_earner: float = 0.40
-    one_earner_of_three: float = 0.25
+    # What weighs on a household weighs more where other props are missing. First number in any household; second
+    # added when at most one member is of working age (elders alone: when the income is low).
+    per_dependent_share: tuple[float, float] = (0.30, 1.60)
+    per_disabled: tuple[float, float] = (0.20, 1.20)
+    formerly_poor: tuple[float, float] = (0.40, 1.20)
+    elders_alone: tuple[float, float] = (0.00, 0.50)
+    no_earner: float = 0.35
+    one_earner_of_three: float = 0.20
     per_low_schooling: float = 0.12
     rural: float = 0.20
     per_chronic: float = 0.30
     low_buffer: float = 0.35
     # Savings are low below this log income against the average, give or take.
     buffer_from: float = -0.35
-    buffer_noise: float = 0.25
+    buffer_noise: float = 0.15
     frailty_spread: float = 0.10
     # Added after leaving a status: in the first year, the second and third, later.
     cleared: tuple[float, float, float] = (1.00, 0.70, 0.35)
@@ -313,7 +315,7 @@ class Assumptions:
     # Log odds of being silent or thinly seen: minority, migrants, households headed by people over 65.
     hidden_pull: tuple[float, float, float] = (0.4, 0.5, 0.5)
     # Chance that a department's data reach a household's record: well seen, thinly seen, silent.
-    linked_shares: tuple[float, float, float] = (0.996, 0.80, 0.03)
+    linked_shares: tuple[float, float, float] = (0.996, 0.85, 0.03)
     # Yearly chance to sign an authorisation: anyone, and those in a status or above this monthly hazard.
     signs_yearly: tuple[float, float] = (0.015, 0.35)
     pressed_from: float = 0.02

@@ -58,6 +58,7 @@ class Composition:
     elders: Floats
     adults: Floats
     earners: Floats
+    working_age: Floats
     low_schooling: Floats
     disabled: Floats
     chronic: Floats
@@ -164,7 +165,8 @@ def composition(
     def each(of_person: Floats | Bools | Ints) -> Floats:
         return np.asarray(of_person, np.float64)[:, np.newaxis]
 
-    earning = (age >= WORKING_AGE[0]) & (age < WORKING_AGE[1]) & working.earns[:, np.newaxis]
+    is_working_age = (age >= WORKING_AGE[0]) & (age < WORKING_AGE[1])
+    earning = is_working_age & working.earns[:, np.newaxis]
     retired = age >= WORKING_AGE[1]
     members = counted(each(np.ones(len(people))))
     income = counted(earning * each(working.wage) + retired * each(working.pension))
@@ -177,6 +179,7 @@ def composition(
         elders=counted(age >= 60),
         adults=counted(age >= WORKING_AGE[0]),
         earners=counted(earning),
+        working_age=counted(is_working_age),
         low_schooling=counted(earning * each(people.schooling == 0)),
         disabled=counted(each(working.disabled)),
         chronic=counted(each(working.chronic)),
