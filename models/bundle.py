@@ -191,17 +191,19 @@ def _placed(folder: Path, contents: Mapping[str, bytes]) -> None:
         raise BundleRefused(f"{folder.name} exists and is no bundle; choose another place")
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    former = unfinished.with_name(unfinished.name + "-former")
     try:
         for name, content in contents.items():
             (unfinished / name).write_bytes(content)
         unfinished.chmod(0o755)
-        former = unfinished.with_name(unfinished.name + "-former")
         if folder.exists():
             folder.rename(former)
         unfinished.rename(folder)
         shutil.rmtree(former, ignore_errors=True)
     except OSError:
         shutil.rmtree(unfinished, ignore_errors=True)
+        if former.exists() and not folder.exists():
+            former.rename(folder)
         raise
 
 
@@ -289,6 +291,9 @@ def _opened(folder: Path, key: bytes | None, checks: list[Check]) -> Bundle | No
         manifest=manifest,
         sha256=hashlib.sha256(contents[MANIFEST]).hexdigest(),
     )
+    # What scoring and wording will ask for must be there now, not at the first household.
+    _ = (bundle.name, bundle.version, bundle.label, bundle.currency, bundle.time_zone, bundle.regions, bundle.sources)
+    _ = (manifest["label"]["horizon_months"], manifest["label"]["zh"], manifest["label"]["en"])
     probabilities = bundle.calibration.probability(np.array(golden["margins"])).tolist()
     if not passes("calibration", probabilities == golden["probabilities"], "bit-equal", "probabilities differ"):
         return None

@@ -18,6 +18,12 @@ settings.register_profile("povrisk", deadline=None, suppress_health_check=[Healt
 settings.load_profile("povrisk")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _store_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """MLflow writes into the test run's own folder, never into the checkout."""
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}"
+
+
 @pytest.fixture(scope="session")
 def tiny_county(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A synthetic county of 600 households over 48 months. Shared: read it, never write to it."""

@@ -6,6 +6,7 @@ Nothing that identifies a household goes to the tracker.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tempfile
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from features.dataset import read_meta
 from features.window import from_micros
 from training.report import figures, report
 from training.study import Plan, Progress, Study, study, write_candidate
@@ -50,6 +52,9 @@ class Trained:
 def use_store() -> str:
     """Point MLflow at the store: `MLFLOW_TRACKING_URI`, or a SQLite file in the working directory."""
     store = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
+    # Its talk of migrations and new experiments would drown a refusal.
+    for talker in ("mlflow.store.db.utils", "mlflow.tracking.fluent", "alembic"):
+        logging.getLogger(talker).setLevel(logging.WARNING)
     mlflow.set_tracking_uri(store)
     return store
 
@@ -77,8 +82,9 @@ def train(
     progress: Progress | None = None,
 ) -> Trained:
     """Run a study on a dataset folder and log it. `predictions` names a file for the test rows (Parquet or CSV)."""
+    read_meta(folder)
     store = use_store()
-    # First of all: a store that cannot be reached must not cost a whole study.
+    # Before the study: a store that cannot be reached must not cost its hours.
     enter_experiment(experiment)
     done = study(folder, plan, progress)
     if predictions is not None:

@@ -190,8 +190,23 @@ def test_a_missing_table_is_named(name: str, tmp_path: Path) -> None:
         read_dataset(folder)
 
 
-def test_missing_columns_are_named(tmp_path: Path) -> None:
+def without_digest(folder: Path) -> Path:
+    """The folder as somebody hands it over who writes no digest."""
+    meta = json.loads((folder / "dataset.json").read_text("utf-8"))
+    (folder / "dataset.json").write_text(json.dumps(meta | {"digest": ""}), "utf-8")
+    return folder
+
+
+def test_tables_other_than_the_digest_says_are_refused(tmp_path: Path) -> None:
     folder = written(tmp_path / "d")
+    pq.write_table(pq.read_table(folder / "events.parquet").slice(1), folder / "events.parquet")
+    with pytest.raises(DatasetRefused, match=r"not the ones dataset\.json was written with"):
+        read_dataset(folder)
+    assert len(read_dataset(without_digest(folder)).events) == len(MADE.events) - 1
+
+
+def test_missing_columns_are_named(tmp_path: Path) -> None:
+    folder = without_digest(written(tmp_path / "d"))
     pq.write_table(
         pq.read_table(folder / "events.parquet").drop_columns(["known_at", "unit"]), folder / "events.parquet"
     )
@@ -200,7 +215,7 @@ def test_missing_columns_are_named(tmp_path: Path) -> None:
 
 
 def test_a_column_of_another_kind_is_named(tmp_path: Path) -> None:
-    folder = written(tmp_path / "d")
+    folder = without_digest(written(tmp_path / "d"))
     table = pq.read_table(folder / "events.parquet").drop_columns(["occurred_at"])
     pq.write_table(table.append_column("occurred_at", pa.array(["in spring", "later"])), folder / "events.parquet")
     with pytest.raises(
@@ -211,7 +226,7 @@ def test_a_column_of_another_kind_is_named(tmp_path: Path) -> None:
 
 
 def test_columns_beyond_the_schema_and_another_order_do_no_harm(tmp_path: Path) -> None:
-    folder = written(tmp_path / "d")
+    folder = without_digest(written(tmp_path / "d"))
     table = pq.read_table(folder / "events.parquet")
     turned = table.select(table.column_names[::-1]).append_column("note", pa.array(["a", "b"]))
     pq.write_table(turned, folder / "events.parquet")
@@ -219,7 +234,7 @@ def test_columns_beyond_the_schema_and_another_order_do_no_harm(tmp_path: Path) 
 
 
 def test_moments_in_another_zone_or_precision_are_the_same_moments(tmp_path: Path) -> None:
-    folder = written(tmp_path / "d")
+    folder = without_digest(written(tmp_path / "d"))
     table = pq.read_table(folder / "members.parquet")
     at = table.column_names.index("joined_at")
     local = table.column("joined_at").cast(pa.timestamp("ns", tz="Asia/Shanghai"))
@@ -228,7 +243,7 @@ def test_moments_in_another_zone_or_precision_are_the_same_moments(tmp_path: Pat
 
 
 def test_a_truncated_table_is_refused_at_every_length(tmp_path: Path) -> None:
-    folder = written(tmp_path / "d")
+    folder = without_digest(written(tmp_path / "d"))
     whole = (folder / "events.parquet").read_bytes()
     for length in range(0, len(whole), max(1, len(whole) // 60)):
         (folder / "events.parquet").write_bytes(whole[:length])

@@ -180,7 +180,7 @@ class Assumptions:
     # festival and catch up before the year's end.
     base_monthly: float = 0.0021
     base_season: tuple[float, ...] = (0.9, 0.7, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.05, 1.15, 1.2)
-    centre: float = -1.75
+    centre: float = -1.55
     # Monthly income per head that counts as average; the log distance from it counts up to a limit.
     reference_income: float = 950.0
     income_range: float = 1.3
@@ -191,7 +191,7 @@ class Assumptions:
     # added when at most one member is of working age (elders alone: when the income is low).
     per_dependent_share: tuple[float, float] = (0.30, 1.60)
     per_disabled: tuple[float, float] = (0.20, 1.20)
-    formerly_poor: tuple[float, float] = (0.40, 1.20)
+    formerly_poor: tuple[float, float] = (0.60, 1.10)
     elders_alone: tuple[float, float] = (0.00, 0.50)
     no_earner: float = 0.35
     one_earner_of_three: float = 0.20
