@@ -20,7 +20,8 @@ setup: $(STAMP)
 
 # One resolver pass over pinned versions; uv when it can be had, otherwise pip.
 $(STAMP): constraints.txt pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+	@echo "Installing the pinned environment into $(VENV); this takes a minute or two"
+	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv 2>/dev/null \
 	  && $(BIN)/uv pip install --python $(BIN)/python --quiet -c constraints.txt setuptools wheel \
 	  && $(BIN)/uv pip install --python $(BIN)/python --quiet -c constraints.txt --no-build-isolation -e '.[test]' \
@@ -30,7 +31,7 @@ $(STAMP): constraints.txt pyproject.toml
 	@touch $(STAMP)
 
 demo: $(STAMP)
-	$(BIN)/python -m serving.demo
+	@$(BIN)/python -m serving.demo
 
 serve: $(STAMP)
 	@test -f demo/bundle/manifest.json || $(BIN)/python -m serving.demo

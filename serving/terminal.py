@@ -75,7 +75,8 @@ def per_100(answer: Mapping[str, Any], language: str) -> str:
 
     >>> label = {"en": "falls below the line within 12 months"}
     >>> per_100({"status": "scored", "per_100": 12.0, "base_rate_per_100": 3.4, "label": label}, "en")
-    'Of 100 households with similar records, about 12 (of all households: 3.4): falls below the line within 12 months.'
+    'Foreseen: falls below the line within 12 months. Of 100 households with similar records it happened to about 12, \
+of 100 households overall to 3.4.'
     """
     if answer["status"] == "error":
         return _word("error", language)
@@ -87,8 +88,11 @@ def per_100(answer: Mapping[str, Any], language: str) -> str:
         answer["label"].get(language, ""),
     )
     if language == "zh":
-        return f"100户记录相近的家庭中约有{few}户（全部家庭：{usual}户）：{_plain(outcome)}。"
-    return f"Of 100 households with similar records, about {few} (of all households: {usual}): {_plain(outcome)}."
+        return f"预测事项：{_plain(outcome)}。记录相近的100户中约有{few}户出现（全部家庭每100户中约{usual}户）。"
+    return (
+        f"Foreseen: {_plain(outcome)}. Of 100 households with similar records it happened to about {few}, "
+        f"of 100 households overall to {usual}."
+    )
 
 
 def _head(answer: Mapping[str, Any], language: str) -> RenderableType:

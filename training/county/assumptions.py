@@ -1,8 +1,8 @@
 """Every assumed number of the synthetic county, in one place.
 
 Nothing here is an estimate for a real county. The figures were chosen so that the county is plausible in its orders
-of magnitude and useful as a test bed: about one household in seventeen enters a supported or monitored status within
-a year, formerly poor households three times as often, and most of what drives the risk leaves a trace in some
+of magnitude and useful as a test bed: about one household in eighteen enters a supported or monitored status within
+a year, formerly poor households more than twice as often, and most of what drives the risk leaves a trace in some
 department's data. Rates are per year and exposed unit; money is CNY at the prices of the first written year; a pair
 (median, spread) is lognormal with the spread on the log scale; a pair (low, high) is a range. Lags from event to
 report are not here: they come with the event kinds (`EventKind.lag_days`).

@@ -113,7 +113,7 @@ def _meta(assumptions: Assumptions, grid: Grid, of: Catalogue, households: int, 
         default_label="L1",
         regions=(assumptions.region,),
         sources=sources,
-        provenance=f"synthetic county, training/county, seed {seed}; every number of it is an assumption",
+        provenance=f"synthetic county, training/county, seed {seed}; its numbers are assumptions, not estimates",
         data_until=written(grid.data_until, zone),
         moments=Moments(
             first=day(int(grid.starts[grid.warm_up + 12]) - 1, zone),
@@ -136,6 +136,8 @@ def _members(block: Block, of: Catalogue, stays: Stays, names: Names) -> pd.Data
     # The county knows who lived there when its books were opened, long before the first written month.
     lag = {code: (days * MICROS_PER_DAY).astype(np.int64) // SECOND * SECOND for code, days in lags.items()}
     joined_known = np.where(stays.joins >= 0, stays.joined_at + lag["HKM//MEMBER_JOIN"], stays.joined_at)
+    # A birth date is not known before its day, wherever the clock stands.
+    joined_known = np.maximum(joined_known, stays.born_on * MICROS_PER_DAY)
     left_known = np.maximum(stays.left_at + lag["HKM//MEMBER_LEAVE"], joined_known + SECOND)
     row = np.concatenate([begun, ended])
     has_left = np.repeat([False, True], [len(begun), len(ended)])

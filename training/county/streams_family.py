@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from features.window import MICROS_PER_DAY
 from training.county.block import CHANGE_OF_HOME, Block
 from training.county.grid import SECOND, Ints
 from training.county.ledger import Ledger
@@ -56,7 +57,9 @@ def _stays(block: Block) -> Stays:
     left = grid.moment(np.minimum(people.leaves, grid.reach), left_part)
     movers = np.flatnonzero((people.next_home >= 0) & (people.moves < people.leaves))
     went_first = people.moves < people.leaves
-    born_on = since_birth // (86_400 * SECOND)
+    born_at = np.where(people.joins >= 0, np.where(people.mother >= 0, joined, since_birth), since_birth)
+    # Days are counted from local midnights, where the months of the grid begin.
+    born_on = (born_at - int(grid.starts[0])) // MICROS_PER_DAY + -(-int(grid.starts[0]) // MICROS_PER_DAY)
     return Stays(
         person=np.concatenate([np.arange(n), movers]),
         household=np.concatenate([people.household, people.next_home[movers]]),
@@ -103,9 +106,9 @@ def _marriages(block: Block, ledger: Ledger, stays: Stays, second: Ints) -> None
     month = block.shocks.month[at]
     moment = block.grid.moment(month, 0.0)
     household = block.shocks.household[at]
-    ledger.add("MAR//DIVORCE", np.where(month > 0, household, -1), moment - 3 * 86_400 * SECOND, person=left)
+    ledger.add("MAR//DIVORCE", np.where(month > 0, household, -1), moment - 3 * MICROS_PER_DAY, person=left)
     kept = block.befallen(block.chance.of("divorced"), at, lambda person, when: (people.sex[person] == MAN) * 1.0)
-    ledger.add("MAR//DIVORCE", np.where(kept >= 0, household, -1), moment - 3 * 86_400 * SECOND, person=kept)
+    ledger.add("MAR//DIVORCE", np.where(kept >= 0, household, -1), moment - 3 * MICROS_PER_DAY, person=kept)
 
 
 def _orphans(block: Block, ledger: Ledger, rng: np.random.Generator) -> None:

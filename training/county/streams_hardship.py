@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from features.window import MICROS_PER_DAY
 from training.county.block import Block
 from training.county.chance import lognormal, rank_within
-from training.county.grid import SECOND, Bools, Floats, Ints
+from training.county.grid import Bools, Floats, Ints
 from training.county.ledger import Ledger
 from training.county.people import age_band
 
@@ -104,12 +105,12 @@ def _certify(
     end = month + CERTIFICATE_MONTHS
     expires = block.home_in(person, end)
     moment = block.grid.moment(end, 0.5)
-    ledger.add("DIS//CERT_EXPIRE", expires, moment, person=person, known=issued + 20 * 86_400 * SECOND)
+    ledger.add("DIS//CERT_EXPIRE", expires, moment, person=person, known=issued + 20 * MICROS_PER_DAY)
     renewed = np.flatnonzero((expires >= 0) & (rng.random(len(person)) < block.assumptions.certificate_renewed))
     ledger.add(
         "DIS//CERT_NEW",
         expires[renewed],
-        moment[renewed] + 86_400 * SECOND,
+        moment[renewed] + MICROS_PER_DAY,
         person=person[renewed],
         value=grade[renewed].astype(np.float64),
         texts=CLASSES,

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from features.window import MICROS_PER_DAY
 from training.county.block import ORDINARY, Block
 from training.county.chance import lognormal, rank_within
-from training.county.grid import SECOND, Bools, Floats, Ints
+from training.county.grid import Bools, Floats, Ints
 from training.county.ledger import Ledger
 
 DIBAO, DESTITUTE, EDGE, RIGID, MONITORED = range(5)
@@ -55,7 +56,7 @@ def statuses(block: Block, ledger: Ledger, income: Floats) -> None:
         whom = person[rows] if status == DESTITUTE else None
         ledger.add(code, exits[rows], leaves[rows], person=whom, value=None if value is None else value[rows])
     rows = np.flatnonzero((route == EDGE) | (route == RIGID))
-    ledger.add("LIP//EXPIRE", exits[rows], expires[rows], known=enters[rows] + 20 * 86_400 * SECOND)
+    ledger.add("LIP//EXPIRE", exits[rows], expires[rows], known=enters[rows] + 20 * MICROS_PER_DAY)
     _adjustments(block, ledger, route, amount, rng)
     _refusals(block, ledger, rng)
     _surveys(block, ledger, income, route, rng)
