@@ -44,10 +44,10 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 
 check: lint
-	$(BIN)/python -m pytest -q -n 2 tests/spec features models training serving -m "not slow"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/spec features models training serving
 
 test: lint
-	$(BIN)/python -m pytest -q -n 2 --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 	$(BIN)/python -m pytest -q --nbmake notebooks
 
 clean:

@@ -52,7 +52,7 @@ class Place:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     place = Place(tmp_path_factory.mktemp("whole-path"))
-    place.run("povrisk", "simulate", "--households", "1500", "--months", "60", "--seed", "11", "--out", "county")
+    place.run("povrisk", "simulate", "--households", "2400", "--months", "60", "--seed", "11", "--out", "county")
     return place
 
 

@@ -80,7 +80,7 @@ def test_drawn_futures_agree_with_the_closed_form(blocks: list[Block]) -> None:
     chosen = by_risk[np.linspace(0, block.n - 1, 24).astype(np.int64)]
     surprises = []
     for household in chosen:
-        drawn_chance = _continued(block, state, int(household), 3_000, rng)
+        drawn_chance = _continued(block, state, int(household), 8_000, rng)
         error = max(float(drawn_chance.std()) / np.sqrt(len(drawn_chance)), 1e-12)
         surprises.append((drawn_chance.mean() - exact[household]) / error)
     assert np.abs(surprises).max() < 4.5

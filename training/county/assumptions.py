@@ -45,24 +45,25 @@ TEMPLATES = (
     Template("grandparents, grandchild", 0.035, 0.010, (58, 72), 0.85, (_WIFE, ("other", -63, -52))),
 )
 
-# name, exposed unit, a year, weight, peak and length in months, aided, relief, season, family, weakness, susceptible
+# name, exposed unit, a year, weight, peak and length in months, aided, relief, season, family, weakness, susceptible,
+# share of a township's exposed households hit when it comes
 SHOCKS = (
-    ShockKind("illness", "illness", 0.0155, 0.192, 8.0, 42, 0.45, 0.5, "winter", "medical", "low_buffer", 0.8),
-    ShockKind("stay", "illness", 0.080, 0.018, 6.0, 30, 0.15, 0.5, "winter", "medical", "low_buffer", 0.8),
-    ShockKind("chronic", "chronic", 0.018, 0.056, 10.0, 48, 0.25, 0.4, "even", "medical", "elders_alone", 0.8),
-    ShockKind("disability", "disability", 0.0060, 0.272, 10.0, 48, 0.6, 0.4, "even", "disability", "elders_alone", 0.8),
-    ShockKind("job_loss", "job_loss", 0.058, 0.136, 8.0, 42, 0.25, 0.5, "new_year", "work", "one_earner", 0.8),
+    ShockKind("illness", "illness", 0.0155, 0.17, 8.0, 42, 0.45, 0.5, "winter", "medical", "few_hands", 0.8),
+    ShockKind("stay", "illness", 0.080, 0.016, 6.0, 30, 0.15, 0.5, "winter", "medical", "few_hands", 0.8),
+    ShockKind("chronic", "chronic", 0.018, 0.05, 10.0, 48, 0.25, 0.4, "even", "medical", "elders_alone", 0.8),
+    ShockKind("disability", "disability", 0.0060, 0.24, 10.0, 48, 0.6, 0.4, "even", "disability", "elders_alone", 0.8),
+    ShockKind("job_loss", "job_loss", 0.058, 0.12, 8.0, 42, 0.25, 0.5, "new_year", "work", "one_earner", 0.8),
     ShockKind("arrears", "earners", 0.009, 0.032, 5.0, 20, 0.2, 0.5, "new_year", "work", "one_earner", 0.8),
     ShockKind("injury", "earners", 0.0045, 0.112, 7.0, 30, 0.4, 0.5, "even", "work", "one_earner", 0.8),
-    ShockKind("crop_loss", "farm", 0.075, 0.028, 6.0, 30, 0.3, 0.5, "summer", "disaster", "low_buffer", 0.8, True),
-    ShockKind("market", "farm", 0.03, 0.016, 6.0, 30, 0.1, 0.5, "even", "disaster", "low_buffer", 0.8),
-    ShockKind("house_loss", "house", 0.006, 0.112, 7.0, 36, 0.6, 0.5, "summer", "disaster", "low_buffer", 0.8, True),
+    ShockKind("crop_loss", "farm", 0.075, 0.028, 6.0, 30, 0.3, 0.5, "summer", "disaster", "few_hands", 0.8, 0.35),
+    ShockKind("market", "farm", 0.03, 0.016, 6.0, 30, 0.1, 0.5, "even", "disaster", "few_hands", 0.8),
+    ShockKind("house_loss", "house", 0.006, 0.112, 7.0, 36, 0.6, 0.5, "summer", "disaster", "few_hands", 0.8, 0.06),
     ShockKind("fire", "house", 0.003, 0.104, 7.0, 36, 0.5, 0.5, "even", "disaster", "low_buffer", 0.8),
-    ShockKind("death", "mortality", 1.0, 0.08, 8.0, 36, 0.3, 0.4, "winter", "family", "one_earner", 0.8),
+    ShockKind("death", "mortality", 1.0, 0.07, 8.0, 36, 0.3, 0.4, "winter", "family", "one_earner", 0.8),
     ShockKind("divorce", "couple", 0.009, 0.072, 8.0, 36, 0.1, 0.4, "even", "family", "one_earner", 0.8),
     ShockKind("missing", "adults", 0.0006, 0.12, 7.0, 24, 0.3, 0.4, "even", "family", "one_earner", 0.8),
     ShockKind("admission", "turning_18", 0.55, 0.056, 7.0, 30, 0.35, 0.5, "august", "education", "low_buffer", 0.8),
-    ShockKind("dropout", "teenagers", 0.010, 0.048, 7.0, 30, 0.2, 0.4, "even", "education", "low_buffer", 0.8),
+    ShockKind("dropout", "teenagers", 0.010, 0.048, 7.0, 30, 0.2, 0.4, "even", "education", "few_hands", 0.8),
     ShockKind("pension_stop", "pensioners", 0.009, 0.04, 5.0, 24, 0.2, 0.5, "even", "work", "elders_alone", 0.8),
 )
 
@@ -178,9 +179,9 @@ class Assumptions:
     # --- vulnerability: log factors of the hazard ------------------------------------------------------------------
     # Monthly intensity of an average household that nothing has happened to. Approvals are slow around the spring
     # festival and catch up before the year's end.
-    base_monthly: float = 0.0021
+    base_monthly: float = 0.0023
     base_season: tuple[float, ...] = (0.9, 0.7, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.05, 1.15, 1.2)
-    centre: float = -1.55
+    centre: float = -1.38
     # Monthly income per head that counts as average; the log distance from it counts up to a limit.
     reference_income: float = 950.0
     income_range: float = 1.3
@@ -195,21 +196,21 @@ class Assumptions:
     elders_alone: tuple[float, float] = (0.00, 0.50)
     no_earner: float = 0.35
     one_earner_of_three: float = 0.20
-    per_low_schooling: float = 0.12
+    per_low_schooling: float = 0.08
     rural: float = 0.20
     per_chronic: float = 0.30
-    low_buffer: float = 0.35
+    low_buffer: float = 0.25
     # Savings are low below this log income against the average, give or take.
     buffer_from: float = -0.35
     buffer_noise: float = 0.15
-    frailty_spread: float = 0.10
+    frailty_spread: float = 0.08
     # Added after leaving a status: in the first year, the second and third, later.
-    cleared: tuple[float, float, float] = (1.00, 0.70, 0.35)
+    cleared: tuple[float, float, float] = (0.80, 0.50, 0.20)
     # The log factor lives on a grid, so that the expectation over blows to come is a table; it has a ceiling.
     step: float = 0.1
-    levels: int = 64
+    levels: int = 72
     middle: int = 36
-    highest: float = 1.9
+    highest: float = 2.1
 
     # --- blows and aid --------------------------------------------------------------------------------------------
     shocks: tuple[ShockKind, ...] = SHOCKS
@@ -225,8 +226,6 @@ class Assumptions:
     disability_by_age: tuple[float, ...] = (0.3, 0.5, 0.9, 1.8, 3.0)
     illness_if_chronic: float = 1.6
     job_loss_by_schooling: tuple[float, ...] = (1.35, 1.1, 0.9, 0.55)
-    # Share of the exposed households that are hit when a regional kind comes to their township.
-    township_hit: float = 0.35
     temporary_assistance: tuple[float, float] = (1500.0, 0.5)
     fire_loss: tuple[float, float] = (9000.0, 0.8)
     rooms_by_size: float = 1.6

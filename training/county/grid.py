@@ -66,7 +66,7 @@ def county_grid(assumptions: Assumptions, months: int) -> Grid:
     >>> from training.county.assumptions import ASSUMPTIONS
     >>> grid = county_grid(ASSUMPTIONS, 36)
     >>> grid.simulated, grid.reach, len(grid.starts)
-    (60, 72, 73)
+    (72, 84, 85)
     """
     first = parsed(assumptions.first_month, assumptions.time_zone)
     reach = assumptions.warm_up_months + months + assumptions.horizon_months

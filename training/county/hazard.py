@@ -29,7 +29,8 @@ from training.county.grid import Bools, Floats, Grid, Ints
 from training.county.shocks import Shocks
 from training.county.vulnerability import cleared_levels, factor, highest_level
 
-NEVER_CLEARED = -(10**6)
+# A month that never comes: nothing has been left yet.
+NEVER_CLEARED = 10**6
 
 
 @dataclass(frozen=True)

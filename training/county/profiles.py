@@ -27,8 +27,8 @@ class ShockKind:
     It strikes an exposed unit (`exposure`, see `shocks.exposures`) `yearly` times a year, after `season`. A blow of
     size 1 to an average household adds `weight` to its hazard in all, spread over the `length` months after it with
     the mode at `peak` months. `aided` is the share followed by aid, which takes away `relief` of what is still to
-    come. `susceptible` is added to the log factor of households with the weakness named in `weakness`. A regional
-    kind comes over whole townships.
+    come. `susceptible` is added to the log factor of households with the weakness named in `weakness`. A kind
+    with a `regional` share comes over whole townships and then hits that share of their exposed households.
     """
 
     name: str
@@ -43,4 +43,4 @@ class ShockKind:
     family: str
     weakness: str
     susceptible: float
-    is_regional: bool = False
+    regional: float = 0.0

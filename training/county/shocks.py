@@ -81,9 +81,9 @@ def weather(assumptions: Assumptions, grid: Grid, rng: np.random.Generator) -> W
     comes, chance = {}, {}
     calendar = grid.calendar()[: grid.simulated]
     for index, kind in enumerate(assumptions.shocks):
-        if kind.is_regional:
+        if kind.regional > 0:
             usual = monthly(kind.yearly * np.array(SEASONS[kind.season])[calendar])
-            chance[index] = np.minimum(usual / assumptions.township_hit, 1.0)
+            chance[index] = np.minimum(usual / kind.regional, 1.0)
             comes[index] = rng.random((sum(assumptions.townships), grid.simulated)) < chance[index]
     return Weather(comes, chance)
 
@@ -133,5 +133,6 @@ def weaknesses(composed: Composition, standing: Standing) -> dict[str, Bools]:
     return {
         "low_buffer": np.broadcast_to(standing.low_buffer[:, np.newaxis], composed.members.shape),
         "elders_alone": elders_only(composed),
+        "few_hands": composed.working_age <= 1,
         "one_earner": (composed.earners == 1) & (composed.members >= 3),
     }
