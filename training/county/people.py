@@ -207,6 +207,7 @@ def _parents_from_elsewhere(people: People, assumptions: Assumptions, grid: Grid
     month = rng.integers(0, grid.reach, len(home))
     age = rng.uniform(*assumptions.joining_parent_age, len(home))
     sex = np.where(rng.random(len(home)) < assumptions.joining_mother_share, WOMAN, MAN)
+    # They come from the country, where schooling ended early.
     residence = np.zeros(int(people.household.max()) + 1, np.int64)
     return _arrivals(
         assumptions, rng, home, np.full(len(home), PARENT), sex, np.asarray(month - 12.0 * age), month, residence
@@ -240,6 +241,7 @@ def _births(people: People, assumptions: Assumptions, grid: Grid, rng: np.random
     sex = np.where(rng.random(n) < assumptions.boy_share, MAN, WOMAN)
     role = np.where(people.role[wives[mother]] == OTHER, OTHER, CHILD)
     role = np.where(people.next_home[wives[mother]] >= 0, OTHER, role)
+    # Nobody born on the grid leaves school on it, so where they grow up decides nothing yet.
     residence = np.zeros(int(people.household.max()) + 1, np.int64)
     return _arrivals(
         assumptions,
