@@ -29,13 +29,12 @@ class Place:
     def run(self, *command: str, expect: int = 0) -> str:
         """Run a command of the environment from this folder; the answer is what it printed."""
         binary = Path(sys.executable).parent
-        environment = {
-            **os.environ,
+        # MLflow leaves its current experiment in the environment of a process that used it; a user's shell has none.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")} | {
             "PATH": f"{binary}{os.pathsep}{os.environ['PATH']}",
             "MLFLOW_TRACKING_URI": f"sqlite:///{self.folder / 'mlflow.db'}",
             "MLFLOW_DISABLE_TELEMETRY": "true",
         }
-        environment.pop("MLFLOW_RUN_ID", None)
         done = subprocess.run(
             [str(binary / command[0]), *command[1:]],
             cwd=self.folder,
