@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.event import TABLES
+from features.placing import put_in_place
 from features.window import as_of_moment
 
 META_FILE = "dataset.json"
@@ -213,10 +214,7 @@ class DatasetWriter:
         (self._unfinished / META_FILE).write_text(
             json.dumps(meta.as_json(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
         )
-        self._unfinished.chmod(0o755)
-        if self._folder.exists():
-            shutil.rmtree(self._folder)
-        self._unfinished.rename(self._folder)
+        put_in_place(self._unfinished, self._folder)
 
 
 def folder_digest(folder: Path) -> str:

@@ -17,7 +17,7 @@ import pandas as pd
 from features.catalogue import Catalogue
 from features.event import Status
 from features.household import NO_BIRTH, Homes, Memberships, homes, memberships
-from features.window import NEVER, Micros, has_not_ended, is_known
+from features.window import NEVER, Micros, has_not_ended, is_known, micros_of
 
 Ints = npt.NDArray[np.int64]
 UNKNOWN_CODE = -1
@@ -114,7 +114,7 @@ def history_from_tables(
     person = _positions(events["person_id"], persons)
     codes = pd.Index([kind.code for kind in catalogue.kinds])
     code = codes.get_indexer(pd.Index(events["code"])).astype(np.int64)
-    occurred, known_at = _micros(events["occurred_at"]), _micros(events["known_at"])
+    occurred, known_at = micros_of(events["occurred_at"]), micros_of(events["known_at"])
     value = events["value"].to_numpy(np.float64, na_value=np.nan)
     event_id = events["event_id"].to_numpy(object)
     known_until = _known_until(events, known_at)
@@ -156,9 +156,9 @@ def _memberships(
     return memberships(
         person=_positions(members["person_id"], persons),
         household=household,
-        joined=_micros(members["joined_at"]),
-        left=_micros(members["left_at"]),
-        known=_micros(members["known_at"]),
+        joined=micros_of(members["joined_at"]),
+        left=micros_of(members["left_at"]),
+        known=micros_of(members["known_at"]),
         birth=np.where(birth.isna(), NO_BIRTH, birth.astype("int64").to_numpy() // 86_400),
         n_persons=len(persons),
     )
@@ -201,9 +201,3 @@ def _known_until(events: pd.DataFrame, known_at: Ints) -> Ints:
 def _positions(ids: pd.Series, known: npt.NDArray[np.object_]) -> Ints:
     """Index of each id among the sorted known ones; -1 where null or not among them."""
     return pd.Index(known).get_indexer(pd.Index(ids, dtype=object)).astype(np.int64)
-
-
-def _micros(moments: pd.Series) -> Ints:
-    """Timestamps as microseconds, `NEVER` where there is none."""
-    zoned = pd.to_datetime(moments, utc=True).dt.as_unit("us")
-    return np.where(zoned.isna(), NEVER, zoned.astype("int64"))

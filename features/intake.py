@@ -21,7 +21,7 @@ from features.codes import is_code
 from features.dataset import REQUIRED, Dataset, DatasetRefused, read_meta, read_table
 from features.definition import EventKind
 from features.event import EVENTS, RESIDENCES, ROLES, SEXES, TABLES, Status
-from features.window import NEVER, Micros, as_of_moment, parsed
+from features.window import NEVER, Micros, as_of_moment, micros_of, parsed
 
 EventColumns = Mapping[str, Sequence[Any]]
 Mask = npt.NDArray[np.bool_]
@@ -174,8 +174,8 @@ def admit(dataset: Dataset, catalogue: Catalogue) -> tuple[Dataset, IntakeReport
     problems = {
         "events": _event_problems(
             events,
-            _micros(events["occurred_at"]),
-            _micros(events["known_at"]),
+            micros_of(events["occurred_at"]),
+            micros_of(events["known_at"]),
             catalogue,
             dataset.meta.currency,
             latest,
@@ -272,7 +272,7 @@ def _moment(cell: object, time_zone: str) -> int | None:
 
 
 def _member_problems(table: pd.DataFrame, time_zone: str) -> list[Problem]:
-    joined, left, known = (_micros(table[name]) for name in ("joined_at", "left_at", "known_at"))
+    joined, left, known = (micros_of(table[name]) for name in ("joined_at", "left_at", "known_at"))
     # Compared as days, because a child joins on the day of its birth, at an hour nobody writes down.
     known_on = pd.to_datetime(table["known_at"], utc=True).dt.tz_convert(time_zone).dt.tz_localize(None)
     is_unborn = (pd.to_datetime(table["birth_date"]) > known_on).to_numpy()
@@ -305,11 +305,6 @@ def _household_problems(table: pd.DataFrame, regions: Sequence[str]) -> list[Pro
         ),
     ]
     return [Problem(int(row), name, reason) for name, wrong, reason in checks for row in np.flatnonzero(wrong)]
-
-
-def _micros(moments: pd.Series) -> npt.NDArray[np.int64]:
-    zoned = pd.to_datetime(moments, utc=True).dt.as_unit("us")
-    return np.where(zoned.isna(), NEVER, zoned.astype("int64"))
 
 
 def _blank(cells: pd.Series) -> Mask:

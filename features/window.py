@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 Micros = int
 NEVER: Micros = int(np.iinfo(np.int64).max)
@@ -101,6 +102,16 @@ def to_micros(moment: datetime) -> Micros:
     if moment.tzinfo is None:
         raise ValueError("a moment needs a time zone")
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def micros_of(moments: pd.Series) -> npt.NDArray[np.int64]:
+    """A column of zoned timestamps as microseconds, `NEVER` where there is none.
+
+    >>> micros_of(pd.Series(pd.to_datetime(["1970-01-01T00:00:01Z", None]))).tolist() == [1_000_000, NEVER]
+    True
+    """
+    zoned = pd.to_datetime(moments, utc=True).dt.as_unit("us")
+    return np.where(zoned.isna(), NEVER, zoned.astype("int64"))
 
 
 def from_micros(micros: Micros) -> datetime:

@@ -32,6 +32,7 @@ import numpy.typing as npt
 
 from features.catalogue import Catalogue, catalogue_from_json
 from features.dataset import DatasetMeta, DatasetRefused
+from features.placing import put_in_place
 from models.boosted import BoostedModel, trees_digest
 from models.calibration import Calibration
 from models.tier import Bands
@@ -191,19 +192,12 @@ def _placed(folder: Path, contents: Mapping[str, bytes]) -> None:
         raise BundleRefused(f"{folder.name} exists and is no bundle; choose another place")
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    former = unfinished.with_name(unfinished.name + "-former")
     try:
         for name, content in contents.items():
             (unfinished / name).write_bytes(content)
-        unfinished.chmod(0o755)
-        if folder.exists():
-            folder.rename(former)
-        unfinished.rename(folder)
-        shutil.rmtree(former, ignore_errors=True)
+        put_in_place(unfinished, folder)
     except OSError:
         shutil.rmtree(unfinished, ignore_errors=True)
-        if former.exists() and not folder.exists():
-            former.rename(folder)
         raise
 
 

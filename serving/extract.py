@@ -12,7 +12,7 @@ import pandas as pd
 from features.catalogue import catalogue
 from features.dataset import Dataset, DatasetRefused
 from features.household import NO_BIRTH, homes, memberships
-from features.window import NEVER, Micros, as_of_moment, is_known, to_micros, written
+from features.window import NEVER, Micros, as_of_moment, is_known, micros_of, to_micros, written
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -70,9 +70,9 @@ def _whereabouts(
     rows = memberships(
         pd.Index(persons).get_indexer(pd.Index(members["person_id"])).astype(np.int64),
         household.astype(np.int64),
-        _micros(members["joined_at"]),
-        _micros(members["left_at"]),
-        _micros(members["known_at"]),
+        micros_of(members["joined_at"]),
+        micros_of(members["left_at"]),
+        micros_of(members["known_at"]),
         np.full(len(members), NO_BIRTH, np.int64),
         len(persons),
     )
@@ -82,12 +82,7 @@ def _whereabouts(
 
 
 def _known(table: pd.DataFrame, as_of: Micros) -> Mask:
-    return is_known(_micros(table["known_at"]), np.int64(NEVER), as_of)
-
-
-def _micros(moments: pd.Series) -> Ints:
-    zoned = pd.to_datetime(moments, utc=True).dt.as_unit("us")
-    return np.where(zoned.isna(), NEVER, zoned.astype("int64"))
+    return is_known(micros_of(table["known_at"]), np.int64(NEVER), as_of)
 
 
 def _member(row: Mapping[Hashable, Any], zone: str) -> dict[str, Any]:

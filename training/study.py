@@ -15,6 +15,7 @@ import pandas as pd
 from features.catalogue import Catalogue, catalogue
 from features.dataset import Dataset, read_dataset
 from features.intake import admitted
+from features.window import micros_of
 from models.bundle import GOLDEN_ROWS, write_bundle
 from models.tier import Bands
 from training.acceptance import Gate, gates
@@ -199,7 +200,7 @@ def _judged(test: pd.DataFrame, probability: Floats, compared: Baselines, datase
     for name, forecast in compared.probabilities.items():
         judged[f"baseline_{name}"] = forecast
     if dataset.truth is not None and len(test):
-        truth = dataset.truth.assign(as_of=dataset.truth["as_of"].dt.as_unit("us").astype("int64"))
+        truth = dataset.truth.assign(as_of=micros_of(dataset.truth["as_of"]))
         joined = test.merge(truth, on=["household_id", "as_of"], how="left", validate="one_to_one")
         judged["hazard"] = joined["hazard_12m"].to_numpy(np.float64)
     return judged

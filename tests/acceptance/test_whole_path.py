@@ -79,7 +79,7 @@ def test_the_run_holds_metrics_plots_report_booster_and_bundle(place: Place, run
     client = MlflowClient(f"sqlite:///{place.folder / 'mlflow.db'}")
     run = client.get_run(run_id)
     assert run.info.status == "FINISHED"
-    assert 0.6 < run.data.metrics["auc"] < 1.0 and 0.6 < run.data.metrics["truth_auc"] < 1.0
+    assert 0.6 < run.data.metrics["auc"] < run.data.metrics["truth_auc"]
     assert {"recall_at_5pct_worst", "log_loss_base", "all_logistic_auc"} <= set(run.data.metrics)
     assert run.data.tags["dataset_digest"] == read_dataset(place.folder / "county").meta.digest
     artifacts = {artifact.path for artifact in client.list_artifacts(run_id)}

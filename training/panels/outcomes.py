@@ -20,6 +20,7 @@ from features.window import (
     horizon_end,
     is_known,
     is_within,
+    micros_of,
     months_before,
 )
 
@@ -62,7 +63,7 @@ def reports(dataset: Dataset, code: str) -> Reports:
     events = dataset.events
     is_replaced = events["event_id"].isin(events["supersedes"].dropna())
     rows = events.loc[(events["code"] == code) & ~is_replaced & (events["status"] != Status.RETRACTED.value)]
-    occurred, known = (rows[name].dt.as_unit("us").astype("int64").to_numpy() for name in ("occurred_at", "known_at"))
+    occurred, known = (micros_of(rows[name]) for name in ("occurred_at", "known_at"))
     return Reports(rows["household_id"].to_numpy(object), occurred, known, rows["value"].to_numpy(np.float64))
 
 
@@ -99,7 +100,7 @@ def is_immature(dataset: Dataset, as_of: Micros, months: int) -> bool:
 def visit_day(as_of: Micros, months_later: int = 0) -> Micros:
     """The day that dates the visits of the wave which ends at `as_of`, or so many months later (earlier if negative).
 
-    >>> from features.window import as_of_moment, day
+    >>> from features.window import as_of_moment, day, micros_of
     >>> day(visit_day(as_of_moment("2016-06-30", "UTC"), 3), "UTC")
     '2016-09-30'
     """
