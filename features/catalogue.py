@@ -17,6 +17,7 @@ import numpy.typing as npt
 import features.builders
 import features.events
 import features.panels
+from features.banned import refuse_banned
 from features.codes import matches
 from features.definition import EventKind, Feature, feature_from_json, kind_as_json, kind_from_json
 
@@ -32,6 +33,8 @@ class Catalogue:
     features: tuple[Feature, ...]
 
     def __post_init__(self) -> None:
+        for kind in self.kinds:
+            refuse_banned(kind)
         _refuse_repeated("event kind", [kind.code for kind in self.kinds])
         _refuse_repeated("feature", [feature.name for feature in self.features])
         codes, seen = [kind.code for kind in self.kinds], set[str]()
@@ -58,6 +61,22 @@ class Catalogue:
             feature.name: np.array([any(matches(p, kind.code) for p in feature.codes) for kind in self.kinds], np.bool_)
             for feature in self.features
         }
+
+    @cached_property
+    def _positions(self) -> dict[tuple[str, ...], tuple[int, ...]]:
+        return {}
+
+    def positions(self, patterns: tuple[str, ...]) -> tuple[int, ...]:
+        """Where in `kinds` the kinds stand that the patterns name.
+
+        >>> [catalogue().kinds[i].code for i in catalogue().positions(("CLM//DRUG",))]
+        ['CLM//DRUG']
+        """
+        if patterns not in self._positions:
+            self._positions[patterns] = tuple(
+                i for i, kind in enumerate(self.kinds) if any(matches(pattern, kind.code) for pattern in patterns)
+            )
+        return self._positions[patterns]
 
     @cached_property
     def by_name(self) -> dict[str, Feature]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -15,10 +16,14 @@ from rich.table import Column, Table
 
 from features.catalogue import CORE, Catalogue, catalogue
 from features.dataset import DatasetRefused, read_dataset
+from features.dictionary import dictionary
 from features.history import history_from_tables
 from features.intake import admit, admitted, read_for_check
 from features.matrix import matrix
 from features.progress import steps
+from features.rules.policy_item import CONDITIONS
+from features.rules.reference import in_force, indicator_as_json
+from features.rules.rulebook import Rulebook, rulebook
 from features.window import as_of_moment, from_micros
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -90,20 +95,63 @@ def _print_check(
 @click.command()
 @click.argument("what", type=click.Choice(["events", "features", "indicators", "policies"]))
 @click.option("--catalogue", "name", default=CORE, show_default=True, help="core, or a panel's name.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="The dictionary of events as a page.")
 @as_json
-def catalog(what: str, name: str, as_json: bool) -> None:
-    """Show what is declared: event kinds or features, with names in both languages."""
-    if what in ("indicators", "policies"):
-        raise click.ClickException(f"{what} are not part of this version's catalogue; choose events or features")
+def catalog(what: str, name: str, as_markdown: bool, as_json: bool) -> None:
+    """Show what is declared: event kinds, features, indicators or policy items, with names in both languages."""
+    if as_markdown and (as_json or what != "events"):
+        raise click.UsageError("--markdown writes the dictionary of events; give it with `catalog events` alone")
+    if what in ("indicators", "policies") and name != CORE:
+        raise click.ClickException(f"{what} speak of the core catalogue; leave --catalogue {name} out")
     try:
+        if what in ("indicators", "policies"):
+            _show_rules(what, rulebook(), as_json)
+            return
         chosen = catalogue(name)
     except ValueError as error:
         raise refuse(error) from error
+    if as_markdown:
+        click.echo(dictionary(chosen), nl=False)
+        return
     written = chosen.as_json()
     if as_json:
         click.echo(json.dumps(written["kinds" if what == "events" else "features"], ensure_ascii=False))
         return
     Console().print(_events_table(chosen) if what == "events" else _features_table(chosen))
+
+
+def _show_rules(what: str, book: Rulebook, as_json: bool) -> None:
+    if what == "indicators":
+        written = [indicator_as_json(each) for each in book.indicators]
+    else:
+        written = [item.as_json() for item in book.policies.items]
+    if as_json:
+        click.echo(json.dumps(written, ensure_ascii=False))
+        return
+    for each in written:
+        name, days = each["name"], in_force(each["effective_from"], each["effective_to"])
+        told = _indicator_lines(each, days) if what == "indicators" else _item_lines(each, days)
+        click.echo("\n    ".join([f"{each['id']}  {name['zh']} · {name['en']}", *told]) + "\n")
+    n = len({each["id"] for each in written})
+    click.echo(f"{n} indicators" if what == "indicators" else f"{n} policy items")
+
+
+def _indicator_lines(written: dict[str, Any], days: str) -> list[str]:
+    return [
+        f"{written['mode']}, {written['dimension']}; {written['owner']}; {days}; source: {written['source']}",
+        *(f"{level['brings']}: {level['when']}" for level in written["levels"]),
+        *(f"ask: {question['zh']} · {question['en']}" for question in written["questions"]),
+    ]
+
+
+def _item_lines(written: dict[str, Any], days: str) -> list[str]:
+    department, facts = written["department"], [check["fact"] for check in written["to_verify"]]
+    lists = {"comes with": written["follows"], "one of these first": written["depends_on"], "verify": facts}
+    return [
+        f"{written['class']}; {department['zh']} · {department['en']}; {days}; source: {written['source']}",
+        *(f"{name.replace('_', ' ')}: {written[name]}" for name in CONDITIONS if written[name] is not None),
+        *(f"{name}: {', '.join(ids)}" for name, ids in lists.items() if ids),
+    ]
 
 
 def _events_table(chosen: Catalogue) -> Table:

@@ -143,8 +143,17 @@ class EventKind:
     status, J judicial, M minor, L location. `is_entry` marks an entry into a supported or monitored status: the
     outcome that the model foresees. `is_scheduled` events may be known before they happen. `is_authorised` events
     exist only with the household's signed authorisation, so their absence says nothing and their presence proves no
-    other source. An event that does not `follow` its person (a death, a departure) stays with the household it was
-    filed for.
+    other source; `authorised_months` after it became known the authorisation has run out and the row counts no more.
+    A sealed kind (`is_sealed`: courts, prisons, domestic violence) may fire a rule, but its wording is shown only to a
+    role that may read it. An event that does not `follow` its person (a death, a departure) stays with the household
+    it was filed for.
+
+    `silence` says how a rule reads that nothing was reported. `KNOWN_NONE`: the department reports every case, so
+    nothing happened; with `linked_by` only for whom one of those events proves in the last 24 months that the
+    department sees them; with `linked_before` that event must be older than the window asked about, because a record of
+    pay that begins inside it does not say that there was none before. `UNKNOWN`: silence says nothing. `coded_text` names the code list of the event's text, where
+    rules may read it. `is_trace` marks what the work of assistance itself leaves behind (a visit, an application): no
+    feature reads it, and it proves no other source.
     """
 
     code: str
@@ -160,8 +169,30 @@ class EventKind:
     is_scheduled: bool = False
     is_authorised: bool = False
     follows: bool = True
+    is_sealed: bool = False
+    authorised_months: int | None = None
+    silence: Absent = Absent.KNOWN_NONE
+    linked_by: tuple[str, ...] = ()
+    linked_before: bool = False
+    coded_text: str = ""
+    is_trace: bool = False
+
+    @property
+    def shows_household(self) -> bool:
+        """Whether an event of this kind shows that departments see the household's life: not what happened to its
+        whole area, not what was looked up about it once, and not what assistance itself left behind."""
+        looked_up = self.is_authorised or self.is_sealed
+        return not (looked_up or self.is_trace or self.level is Level.AREA)
 
     def __post_init__(self) -> None:
+        if self.is_authorised != (self.authorised_months is not None):
+            raise ValueError(f"event kind {self.code}: an authorised kind, and no other, says when the right ends")
+        if self.is_authorised and self.silence is not Absent.UNKNOWN:
+            raise ValueError(f"event kind {self.code}: without an authorisation silence says nothing")
+        if self.linked_by and self.silence is not Absent.KNOWN_NONE:
+            raise ValueError(f"event kind {self.code}: a link matters only where silence can mean none")
+        for pattern in self.linked_by:
+            checked_pattern(pattern)
         if not is_code(self.code) or not self.code.startswith(self.department.category + "//"):
             raise ValueError(f"event kind {self.code!r} does not belong to category {self.department.category!r}")
         if self.unit is not Unit.NONE and self.bounds is None:
@@ -275,6 +306,13 @@ def kind_from_json(written: dict[str, Any]) -> EventKind:
         is_scheduled=written["is_scheduled"],
         is_authorised=written["is_authorised"],
         follows=written["follows"],
+        is_sealed=written["is_sealed"],
+        authorised_months=written["authorised_months"],
+        silence=Absent(written["silence"]),
+        linked_by=tuple(written["linked_by"]),
+        linked_before=written["linked_before"],
+        coded_text=written["coded_text"],
+        is_trace=written["is_trace"],
     )
 
 

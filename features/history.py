@@ -15,9 +15,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.catalogue import Catalogue
-from features.event import Status
+from features.event import ROLES, SEXES, Status
 from features.household import NO_BIRTH, Homes, Memberships, homes, memberships
-from features.window import NEVER, Micros, has_not_ended, is_known, micros_of
+from features.window import MICROS_PER_MONTH, NEVER, Micros, has_not_ended, is_known, micros_of
 
 Ints = npt.NDArray[np.int64]
 UNKNOWN_CODE = -1
@@ -29,13 +29,16 @@ class History:
 
     All event arrays have one entry per row version, sorted by household, occurred_at, code, value, person and
     event id. `code` indexes the catalogue's kinds (`UNKNOWN_CODE` for codes it does not declare), `person` is -1 for
-    events of the household, `value` is NaN where no value was given.
+    events of the household, `value` is NaN where no value was given, `text` indexes `texts` (-1 for none) where the
+    kind's text is a code that rules may read; other texts are not kept. Where an authorisation has run out,
+    `known_until` is its end.
     """
 
     catalogue: Catalogue
     time_zone: str
     household_ids: tuple[str, ...]
     residence: npt.NDArray[np.object_]
+    region: npt.NDArray[np.object_]
     household: Ints
     person: Ints
     code: Ints
@@ -43,6 +46,8 @@ class History:
     known_from: Ints
     known_until: Ints
     value: npt.NDArray[np.float64]
+    text: Ints
+    texts: tuple[str, ...]
     event_id: npt.NDArray[np.object_]
     source: npt.NDArray[np.object_]
     known_at: Ints
@@ -117,7 +122,8 @@ def history_from_tables(
     occurred, known_at = micros_of(events["occurred_at"]), micros_of(events["known_at"])
     value = events["value"].to_numpy(np.float64, na_value=np.nan)
     event_id = events["event_id"].to_numpy(object)
-    known_until = _known_until(events, known_at)
+    known_until = np.minimum(_known_until(events, known_at), _authorised_until(catalogue, code, known_at))
+    text, texts = _coded_texts(catalogue, code, events["text"])
     retracted = (events["status"] == Status.RETRACTED.value).to_numpy()
     known_from = np.where(retracted, NEVER, known_at)
 
@@ -125,12 +131,13 @@ def history_from_tables(
     time_rank = np.empty(len(events), np.int64)
     time_rank[in_time] = np.arange(len(events))
     order = in_time[np.argsort(household[in_time], kind="stable")]
-    residence = households.drop_duplicates("household_id").set_index("household_id")["residence"]
+    placed = households.drop_duplicates("household_id").set_index("household_id").reindex(household_ids)
     return History(
         catalogue=catalogue,
         time_zone=time_zone,
         household_ids=tuple(household_ids),
-        residence=residence.reindex(household_ids).to_numpy(object),
+        residence=placed["residence"].to_numpy(object),
+        region=placed["region"].to_numpy(object),
         household=household[order],
         person=person[order],
         code=code[order],
@@ -138,6 +145,8 @@ def history_from_tables(
         known_from=known_from[order],
         known_until=known_until[order],
         value=value[order],
+        text=text[order],
+        texts=texts,
         event_id=event_id[order],
         source=events["source"].to_numpy(object)[order],
         known_at=known_at[order],
@@ -161,7 +170,29 @@ def _memberships(
         known=micros_of(members["known_at"]),
         birth=np.where(birth.isna(), NO_BIRTH, birth.astype("int64").to_numpy() // 86_400),
         n_persons=len(persons),
+        role=_positions(members["role"], np.array(ROLES, object)),
+        sex=_positions(members["sex"], np.array(SEXES, object)),
     )
+
+
+def _authorised_until(catalogue: Catalogue, code: Ints, known_at: Ints) -> Ints:
+    """When the right to use an authorised row ends; `NEVER` for all others."""
+    until = np.full(len(code), NEVER, np.int64)
+    for i, kind in enumerate(catalogue.kinds):
+        if kind.authorised_months is not None:
+            rows = np.flatnonzero(code == i)
+            until[rows] = known_at[rows] + round(kind.authorised_months * MICROS_PER_MONTH)
+    return until
+
+
+def _coded_texts(catalogue: Catalogue, code: Ints, text: pd.Series) -> tuple[Ints, tuple[str, ...]]:
+    """The texts of kinds whose text is a code, numbered in order of their letters."""
+    coded = np.array([bool(kind.coded_text) for kind in catalogue.kinds] + [False], np.bool_)
+    rows = np.flatnonzero(coded[code])
+    numbers, texts = pd.factorize(text.iloc[rows].to_numpy(object), sort=True)
+    found = np.full(len(code), -1, np.int64)
+    found[rows] = numbers
+    return found, tuple(str(each) for each in texts)
 
 
 def _known_until(events: pd.DataFrame, known_at: Ints) -> Ints:

@@ -24,7 +24,9 @@ NO_END = np.int64(NEVER)
 class Memberships:
     """Membership rows sorted by person, joined_at, household, known_at; all times in microseconds.
 
-    `birth` is the birth date as days since 1970-01-01, `NO_BIRTH` when it is not known.
+    `birth` is the birth date as days since 1970-01-01, `NO_BIRTH` when it is not known; `role` and `sex` are positions
+    in `features.event.ROLES` and `SEXES`, -1 when not known. Sex is for rules about who an aid is meant for; no feature
+    reads it.
     """
 
     person: Ints
@@ -33,6 +35,8 @@ class Memberships:
     left: Ints
     known: Ints
     birth: Ints
+    role: Ints
+    sex: Ints
     n_persons: int
 
 
@@ -43,6 +47,8 @@ class Homes:
     household: Ints
     until: Ints
     birth: Ints
+    role: Ints
+    sex: Ints
 
     @property
     def is_member(self) -> npt.NDArray[np.bool_]:
@@ -52,12 +58,31 @@ class Homes:
 
 
 def memberships(
-    person: Ints, household: Ints, joined: Ints, left: Ints, known: Ints, birth: Ints, n_persons: int
+    person: Ints,
+    household: Ints,
+    joined: Ints,
+    left: Ints,
+    known: Ints,
+    birth: Ints,
+    n_persons: int,
+    *,
+    role: Ints | None = None,
+    sex: Ints | None = None,
 ) -> Memberships:
     """The rows in the order that `homes` needs, whatever order they came in."""
-    order = np.lexsort((left, birth, known, household, joined, person))
+    role = np.full(len(person), -1, np.int64) if role is None else role
+    sex = np.full(len(person), -1, np.int64) if sex is None else sex
+    order = np.lexsort((sex, role, left, birth, known, household, joined, person))
     return Memberships(
-        person[order], household[order], joined[order], left[order], known[order], birth[order], n_persons
+        person=person[order],
+        household=household[order],
+        joined=joined[order],
+        left=left[order],
+        known=known[order],
+        birth=birth[order],
+        role=role[order],
+        sex=sex[order],
+        n_persons=n_persons,
     )
 
 
@@ -66,6 +91,7 @@ def homes(rows: Memberships, as_of: Micros) -> Homes:
     household = np.full(rows.n_persons, -1, np.int64)
     until = np.full(rows.n_persons, NEVER, np.int64)
     birth = np.full(rows.n_persons, NO_BIRTH, np.int64)
+    role, sex = np.full(rows.n_persons, -1, np.int64), np.full(rows.n_persons, -1, np.int64)
     visible = np.flatnonzero(is_known(rows.known, NO_END, as_of) & has_begun(rows.joined, as_of))
     # Rows are sorted by person, joined, household, known: the last one of a spell is its latest known version.
     spell = np.stack([rows.person[visible], rows.joined[visible], rows.household[visible]])
@@ -78,7 +104,8 @@ def homes(rows: Memberships, as_of: Micros) -> Homes:
     household[who] = rows.household[chosen]
     until[who] = np.where(has_not_ended(rows.left[chosen], as_of), NEVER, rows.left[chosen])
     birth[who] = rows.birth[chosen]
-    return Homes(household, until, birth)
+    role[who], sex[who] = rows.role[chosen], rows.sex[chosen]
+    return Homes(household, until, birth, role, sex)
 
 
 def _last_of_run(keys: Ints) -> npt.NDArray[np.bool_]:

@@ -7,7 +7,7 @@ scoring service.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from features.banned import why_code_banned, why_source_banned
 from features.catalogue import Catalogue
 from features.codes import is_code
 from features.dataset import REQUIRED, Dataset, DatasetRefused, read_meta, read_table
@@ -122,6 +123,8 @@ def _event_problems(
         ),
     ]
     problems = [Problem(int(row), name, reason) for name, wrong, reason in checks for row in np.flatnonzero(wrong)]
+    problems += _reasoned("code", code, why_code_banned)
+    problems += _reasoned("source", table["source"].to_numpy(object), why_source_banned)
     problems += _value_problems(table["unit"], code, value, kinds, currency)
     problems += _conflicts(table)
     return sorted(problems)
@@ -309,6 +312,18 @@ def _household_problems(table: pd.DataFrame, regions: Sequence[str]) -> list[Pro
 
 def _blank(cells: pd.Series) -> Mask:
     return (cells.isna() | (cells == "")).to_numpy()
+
+
+def _reasoned(field: str, cells: npt.NDArray[np.object_], why: Callable[[object], str | None]) -> list[Problem]:
+    """A problem for each row against whose cell a reason stands."""
+    codes, distinct = pd.factorize(cells, use_na_sentinel=False)
+    reasons = [why(cell) for cell in distinct]
+    return [
+        Problem(int(row), field, reason)
+        for place, reason in enumerate(reasons)
+        if reason is not None
+        for row in np.flatnonzero(codes == place)
+    ]
 
 
 def _each(cells: npt.NDArray[np.object_], test: Any) -> Mask:

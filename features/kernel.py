@@ -79,9 +79,8 @@ def _laid_out(catalogue: Catalogue) -> Plan:
             elif any(matches(p, kind.code) for p in f.closed_by):
                 reads.append((s, _ENDS))
         reading.append(reads)
-        # An authorised record proves nothing about other sources.
         proves = [k for k, patterns in enumerate(link_sets) if any(matches(p, kind.code) for p in patterns)]
-        proving.append([] if kind.is_authorised else proves)
+        proving.append(proves if kind.shows_household else [])
     return Plan(
         windows=windows,
         window=_ints([windows.index(f.window) for _, f in slots]),
@@ -96,7 +95,7 @@ def _laid_out(catalogue: Catalogue) -> Plan:
         links_of_code=_ints([k for links in proving for k in links]),
         when_none=np.array([_when_none(f) for _, f in slots], np.float64),
         is_personal=np.array([kind.level is Level.PERSON for kind in catalogue.kinds], np.bool_),
-        is_seen=np.array([not kind.is_authorised for kind in catalogue.kinds], np.bool_),
+        is_seen=np.array([kind.shows_household for kind in catalogue.kinds], np.bool_),
     )
 
 

@@ -86,6 +86,44 @@ def is_within(
     return (window.start(as_of, time_zone) <= occurred_at) & (occurred_at < as_of)
 
 
+def is_between(occurred_at: npt.NDArray[np.int64], start: Micros, end: Micros) -> npt.NDArray[np.bool_]:
+    """Which moments fall into `[start, end)`."""
+    return (start <= occurred_at) & (occurred_at < end)
+
+
+def is_after(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64] | Micros) -> npt.NDArray[np.bool_]:
+    """Which moments of `a` lie after those of `b`, one by one."""
+    return a > b
+
+
+def is_not_before(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64] | Micros) -> npt.NDArray[np.bool_]:
+    """Which moments of `a` lie at those of `b` or after, one by one."""
+    return a >= b
+
+
+def days_before(moment: Micros, days: float) -> Micros:
+    """The moment `days` times 24 hours earlier (later if negative)."""
+    return moment - round(days * MICROS_PER_DAY)
+
+
+def year_start(as_of: Micros, time_zone: str) -> Micros:
+    """The first instant of the calendar year that `as_of` ends or lies in.
+
+    >>> written(year_start(as_of_moment("2025-12-31", "Asia/Shanghai"), "Asia/Shanghai"), "Asia/Shanghai")
+    '2025-01-01T00:00:00+08:00'
+    """
+    return _midnight(date(from_micros(as_of - 1).astimezone(_zone(time_zone)).year, 1, 1), time_zone)
+
+
+def day_of(as_of: Micros, time_zone: str) -> date:
+    """The calendar day that `as_of` ends or lies in.
+
+    >>> day_of(as_of_moment("2026-11-01", "Asia/Shanghai"), "Asia/Shanghai").isoformat()
+    '2026-11-01'
+    """
+    return from_micros(as_of - 1).astimezone(_zone(time_zone)).date()
+
+
 def is_within_horizon(
     occurred_at: npt.NDArray[np.int64], as_of: npt.NDArray[np.int64], horizon_end: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.bool_]:

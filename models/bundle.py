@@ -33,6 +33,7 @@ import numpy.typing as npt
 from features.catalogue import Catalogue, catalogue_from_json
 from features.dataset import DatasetMeta, DatasetRefused
 from features.placing import put_in_place
+from features.rules.pack import read_packs
 from models.boosted import BoostedModel, trees_digest
 from models.calibration import Calibration
 from models.tier import Bands
@@ -72,8 +73,13 @@ class Bundle:
     bands: Bands
     base_rate: float
     importance: npt.NDArray[np.float64]
+    reference: npt.NDArray[np.float64]
     manifest: Mapping[str, Any]
     sha256: str
+
+    def rank(self, probability: float) -> float:
+        """Share of the training county's households that scored lower, from 0 to 1, by the held-out scores."""
+        return round(float(np.searchsorted(self.reference, probability, side="left") / len(self.reference)), 4)
 
     @property
     def name(self) -> str:
@@ -114,9 +120,12 @@ class Bundle:
         ):
             if theirs != ours:
                 raise DatasetRefused(f"the dataset's {what} is {theirs}, the bundle was trained with {ours}")
-        foreign = sorted(set(meta.regions) - set(self.regions))
+        packs = read_packs()
+        foreign = sorted(region for region in set(meta.regions) - set(self.regions) if not packs.knows(region))
         if foreign:
-            raise DatasetRefused(f"the bundle was not trained for the region(s) {', '.join(foreign)}")
+            raise DatasetRefused(
+                f"the bundle was not trained for the region(s) {', '.join(foreign)}, and no pack of rules is for them"
+            )
 
     @property
     def sources(self) -> Mapping[str, Sequence[int]]:
@@ -133,6 +142,7 @@ def write_bundle(
     bands: Bands,
     base_rate: float,
     importance: npt.NDArray[np.float64],
+    reference: npt.NDArray[np.float64],
     had_unknown: npt.NDArray[np.bool_],
     golden_values: npt.NDArray[np.float64],
     facts: Mapping[str, Any],
@@ -150,6 +160,7 @@ def write_bundle(
                 "positives": calibration.positives,
                 "base_rate": base_rate,
                 "bands": {"red": bands.red, "orange": bands.orange, "yellow": bands.yellow},
+                "reference": reference.tolist(),
             }
         ),
         FEATURES: _json_bytes(
@@ -282,6 +293,7 @@ def _opened(folder: Path, key: bytes | None, checks: list[Check]) -> Bundle | No
         bands=Bands(**fitted["bands"]),
         base_rate=float(fitted["base_rate"]),
         importance=np.array(features["importance"], np.float64),
+        reference=np.array(fitted["reference"], np.float64),
         manifest=manifest,
         sha256=hashlib.sha256(contents[MANIFEST]).hexdigest(),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections import Counter
@@ -22,8 +23,10 @@ from scipy.sparse.csgraph import connected_components
 from features.dataset import DatasetRefused, read_dataset
 from features.intake import admitted
 from features.progress import steps
-from features.window import Micros, as_of_moment, from_micros
+from features.window import Micros, as_of_moment, from_micros, micros_of
+from models.assessment import PLAIN, Handling
 from models.bundle import Bundle
+from models.tier import Previous, Tier
 from serving.cases import Tables
 from serving.scoring import assess_parts
 
@@ -45,22 +48,52 @@ GAP = pa.struct(
         ("text", TEXT),
     ]
 )
+TRIGGER = pa.struct(
+    [
+        ("id", pa.string()),
+        ("state", pa.string()),
+        ("tier", pa.string()),
+        ("text", TEXT),
+        ("evidence", pa.list_(CITED)),
+        ("n_events", pa.int64()),
+    ]
+)
+POVERTY_TYPE = pa.struct([("code", pa.string()), ("weight", pa.float64())])
+DIMENSION = pa.struct([("name", pa.string()), ("value", pa.float64())])
+CANDIDATE = pa.struct(
+    [
+        ("item", pa.string()),
+        ("status", pa.string()),
+        ("depends_on", pa.list_(pa.string())),
+        ("missing", pa.list_(pa.string())),
+    ]
+)
 ROWS = pa.schema(
     [
         ("household_id", pa.string()),
         ("as_of", pa.timestamp("us", tz="UTC")),
         ("status", pa.string()),
         ("probability", pa.float64()),
+        ("interval", pa.list_(pa.float64())),
         ("tier", pa.string()),
+        ("tier_computed", pa.string()),
+        ("tier_basis", pa.list_(pa.string())),
+        ("points", pa.float64()),
         ("per_100", pa.float64()),
+        ("rank_in_county", pa.float64()),
         ("reasons", pa.list_(REASON)),
+        ("triggers", pa.list_(TRIGGER)),
+        ("poverty_types", pa.list_(POVERTY_TYPE)),
+        ("dimensions", pa.list_(DIMENSION)),
+        ("verification", pa.list_(pa.string())),
+        ("policy_candidates", pa.list_(CANDIDATE)),
         ("data_gaps", pa.list_(GAP)),
         ("coverage", pa.float64()),
         ("assessment_id", pa.string()),
         ("model_version", pa.string()),
     ]
 )
-NESTED = ("reasons", "data_gaps")
+NESTED = tuple(field.name for field in ROWS if pa.types.is_nested(field.type))
 
 
 @dataclass(frozen=True)
@@ -72,9 +105,19 @@ class BatchReport:
     by_tier: dict[str, int]
 
 
-def score_dataset(bundle: Bundle, folder: Path, as_of: str, out: Path, *, reasons: bool = True) -> BatchReport:
+def score_dataset(
+    bundle: Bundle,
+    folder: Path,
+    as_of: str,
+    out: Path,
+    *,
+    reasons: bool = True,
+    handling: Handling = PLAIN,
+    last_run: Path | None = None,
+) -> BatchReport:
     """Assess every household of the folder and write the rows to `out`: Parquet, or CSV if its name ends so.
 
+    `last_run` is the file of the run before: a tier then falls only on the second run that says so, or after a visit.
     The file appears under its name only when it is whole. Raises `DatasetRefused` when the folder cannot be read or
     was made for another catalogue, currency, time zone or region than the bundle.
     """
@@ -86,16 +129,36 @@ def score_dataset(bundle: Bundle, folder: Path, as_of: str, out: Path, *, reason
         raise DatasetRefused("--as-of is neither a date nor a time in ISO 8601") from None
     dataset = admitted(dataset, bundle.catalogue)
     tables = Tables(dataset.events, dataset.members, dataset.households)
+    if last_run is not None:
+        handling = dataclasses.replace(handling, previous=previous_of(last_run, moment))
     chunks = list(chunked(parts_of(tables), CHUNK_HOUSEHOLDS))
     status: Counter[str] = Counter()
     tier: Counter[str] = Counter()
     with _Writer(out) as writer:
         for chunk in steps(chunks, "Assessments"):
-            answers = assess_parts(bundle, tables, chunk, moment, reasons=reasons)
+            answers = assess_parts(bundle, tables, chunk, moment, reasons=reasons, handling=handling)
             writer.append(rows(answers.values(), moment))
             status.update(answer["status"] for answer in answers.values())
             tier.update(answer["tier"] for answer in answers.values())
     return BatchReport(sum(status.values()), dict(sorted(status.items())), dict(sorted(tier.items())))
+
+
+def previous_of(file: Path, as_of: Micros) -> dict[str, tuple[Previous, Micros]]:
+    """The tiers of an earlier run by household. Raises `DatasetRefused` for a file that is none, or is not earlier."""
+    names = ["household_id", "as_of", "tier", "tier_computed"]
+    try:
+        table = pq.read_table(file, columns=names).to_pandas()
+    except (OSError, pa.ArrowException, KeyError):
+        raise DatasetRefused(f"--previous must be a Parquet file that `povrisk score` wrote: {file.name}") from None
+    moments = micros_of(table["as_of"])
+    if len(moments) and moments.max() >= as_of:
+        raise DatasetRefused("--previous is not of a moment before --as-of")
+    return {
+        str(name): (Previous(Tier(tier), Tier(computed)), int(moment))
+        for name, tier, computed, moment in zip(
+            table["household_id"], table["tier"], table["tier_computed"], moments, strict=True
+        )
+    }
 
 
 def parts_of(tables: Tables) -> list[tuple[str, ...]]:
@@ -138,6 +201,8 @@ def rows(answers: Any, as_of: Micros) -> pa.Table:
         {
             **{name: answer[name] for name in ROWS.names if name in answer},
             "as_of": from_micros(as_of),
+            "dimensions": [{"name": name, "value": value} for name, value in answer["dimensions"].items()],
+            "verification": [found["id"] for found in answer["verification"]],
             "coverage": answer["data_quality"]["coverage"],
             "model_version": answer["model"]["version"],
         }

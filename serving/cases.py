@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -12,6 +12,7 @@ import pandas as pd
 from features.catalogue import Catalogue
 from features.intake import event_problems
 from features.window import NEVER, Micros, as_of_moment, day, parsed
+from models.tier import Previous, Tier
 from serving.errors import FieldError, Invalid
 from serving.messages import Event, Household, Member
 from serving.settings import Settings
@@ -54,6 +55,7 @@ class Cases:
     household_ids: tuple[str, ...]
     as_of: tuple[Micros, ...]
     tables: Tables
+    previous: Mapping[str, tuple[Previous, Micros]]
 
 
 def read_cases(households: Sequence[Household], frame: Frame, settings: Settings, now: Micros) -> Cases:
@@ -85,6 +87,7 @@ def read_cases(households: Sequence[Household], frame: Frame, settings: Settings
                 dtype=object,
             ),
         ),
+        previous=reader.previous,
     )
 
 
@@ -98,6 +101,7 @@ class _Reader:
     events: list[dict[str, Any]] = field(default_factory=list)
     members: list[dict[str, Any]] = field(default_factory=list)
     latest: list[Micros] = field(default_factory=list)
+    previous: dict[str, tuple[Previous, Micros]] = field(default_factory=dict)
 
     def refuse_repeated_households(self, households: Sequence[Household]) -> None:
         seen: set[str] = set()
@@ -110,12 +114,16 @@ class _Reader:
         at: tuple[str | int, ...] = ("households", i)
         if household.region not in self.frame.regions:
             known = ", ".join(self.frame.regions)
-            self.errors.append(FieldError((*at, "region"), f"is no region of this model; known are {known}"))
+            self.errors.append(
+                FieldError((*at, "region"), f"has neither a model nor a pack of rules here; known are {known}")
+            )
         as_of = self._moment(household.as_of, (*at, "as_of"), as_of_moment)
         if as_of != NEVER and as_of > self.now + self.settings.as_of_ahead_s * MICROS:
             hours = self.settings.as_of_ahead_s / 3600
             self.errors.append(FieldError((*at, "as_of"), f"lies more than {hours:g} hours in the future"))
         newest = self.now + self.settings.clock_skew_s * MICROS
+        if household.previous is not None:
+            self._read_previous(household, (*at, "previous"), as_of)
         self.as_of.append(as_of)
         self.latest.append(newest if as_of == NEVER else max(newest, as_of))
         for k, member in enumerate(household.members):
@@ -123,6 +131,14 @@ class _Reader:
         self._refuse_double_membership(i, household, (*at, "members"))
         for k, event in enumerate(household.events):
             self._read_event(household.household_id, i, event, (*at, "events", k))
+
+    def _read_previous(self, household: Household, at: tuple[str | int, ...], as_of: Micros) -> None:
+        last = household.previous
+        assert last is not None
+        moment = self._moment(last.as_of, (*at, "as_of"), as_of_moment)
+        if NEVER not in (moment, as_of) and moment >= as_of:
+            self.errors.append(FieldError((*at, "as_of"), "is not before the household's as_of"))
+        self.previous[household.household_id] = (Previous(Tier(last.tier), Tier(last.tier_computed)), moment)
 
     def _read_member(self, household_id: str, i: int, member: Member, at: tuple[str | int, ...]) -> None:
         joined = self._moment(member.joined_at, (*at, "joined_at"))
@@ -167,7 +183,11 @@ class _Reader:
 
     def _read_event(self, household_id: str, i: int, event: Event, at: tuple[str | int, ...]) -> None:
         occurred = self._moment(event.occurred_at, (*at, "occurred_at"))
+        written_known = event.occurred_at if event.known_at is None else event.known_at
         known = occurred if event.known_at is None else self._moment(event.known_at, (*at, "known_at"))
+        if len(written_known) == 10 and known != NEVER:
+            # Known on a day means after that day had begun: at the end of the day before, nobody knew.
+            known += MICROS
         # A report dated only by its day came at some hour of that day, which is not before the event.
         if event.known_at is not None and len(event.known_at) == 10 and NEVER not in (occurred, known):
             is_same_day = day(occurred, self.frame.time_zone) == event.known_at

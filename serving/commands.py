@@ -16,13 +16,24 @@ from rich.table import Table
 from features.dataset import DatasetRefused, read_dataset
 from serving.errors import Refusal
 from serving.running import LOOPBACK, PortTaken, free_port, run_service
-from serving.settings import BUNDLE, SettingRefused, bundle_key, settings_from
+from serving.settings import BUNDLE, SettingRefused, Settings, bundle_key, settings_from
 from serving.tokens import TOKENS, TOKENS_FILE, TokensRefused, demo_tokens, tokens_from
 
 C = TypeVar("C")
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 language = click.option("--lang", type=click.Choice(["zh", "en"]), help="One language; both without it.")
+rules_only = click.option("--rules-only", is_flag=True, help="Switch the model off; the rules answer alone.")
+packs = click.option("--packs", type=FOLDER, help="Folder of your own parameter packs, beside the shipped ones.")
+
+
+def with_rules(settings: Settings, rules_only: bool, packs: Path | None) -> Settings:
+    """The settings with what the options of a command say."""
+    return dataclasses.replace(
+        settings,
+        rules_only=rules_only or settings.rules_only,
+        packs=settings.packs if packs is None else str(packs.resolve()),
+    )
 
 
 def refuse(error: Exception) -> click.ClickException:
@@ -82,15 +93,38 @@ def verify(bundle: Path, as_json: bool) -> None:
     "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="Parquet, or CSV by its name."
 )
 @click.option("--no-reasons", is_flag=True, help="Leave out the reasons.")
+@click.option(
+    "--previous",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Rows of the run before; a tier then falls only after two runs or a visit.",
+)
+@rules_only
+@packs
 @as_json
-def score(bundle: Path, folder: Path, as_of: str, out: Path, no_reasons: bool, as_json: bool) -> None:
+def score(
+    bundle: Path,
+    folder: Path,
+    as_of: str,
+    out: Path,
+    no_reasons: bool,
+    previous: Path | None,
+    rules_only: bool,
+    packs: Path | None,
+    as_json: bool,
+) -> None:
     """Assess every household of a dataset folder; one row a household."""
+    from features.rules.files import RuleFileRefused
+    from features.rules.pack import PackNotInForce
+    from models.assessment import Handling
     from serving.batch import score_dataset
+    from serving.scoring import own_rules
 
     opened = open_bundle(bundle)
     try:
-        report = score_dataset(opened, folder, as_of, out, reasons=not no_reasons)
-    except (DatasetRefused, OSError) as error:
+        settings = with_rules(settings_from(os.environ), rules_only, packs)
+        handling = Handling(rules_only=settings.rules_only, book=own_rules(settings))
+        report = score_dataset(opened, folder, as_of, out, reasons=not no_reasons, handling=handling, last_run=previous)
+    except (DatasetRefused, OSError, RuleFileRefused, PackNotInForce, SettingRefused) as error:
         raise refuse(error) from error
     if as_json:
         click.echo(json.dumps({**dataclasses.asdict(report), "out": str(out)}, ensure_ascii=False))
@@ -122,16 +156,20 @@ def request(folder: Path, household: str, as_of: str, as_json: bool) -> None:
 @click.argument("bundle", type=FOLDER)
 @click.argument("file", type=click.File("rb"))
 @language
+@rules_only
+@packs
 @as_json
-def assess(bundle: Path, file: BinaryIO, lang: str | None, as_json: bool) -> None:
+def assess(bundle: Path, file: BinaryIO, lang: str | None, rules_only: bool, packs: Path | None, as_json: bool) -> None:
     """Assess the one household of a request file and show it ('-' reads standard input)."""
+    from features.rules.files import RuleFileRefused
+    from features.rules.pack import PackNotInForce
     from serving.messages import Batch
     from serving.reading import read_batch
     from serving.scoring import Scorer, in_language
     from serving.terminal import show
 
     try:
-        settings = settings_from(os.environ)
+        settings = with_rules(settings_from(os.environ), rules_only, packs)
         batch = read_batch(file.read(), settings, Batch)
     except (Refusal, SettingRefused) as error:
         raise refuse(error) from error
@@ -140,7 +178,7 @@ def assess(bundle: Path, file: BinaryIO, lang: str | None, as_json: bool) -> Non
     opened = open_bundle(bundle)
     try:
         answer = Scorer(opened, settings).score(batch.households)[0]
-    except Refusal as error:
+    except (Refusal, RuleFileRefused, PackNotInForce) as error:
         raise refuse(error) from error
     if as_json:
         click.echo(json.dumps(in_language(answer, lang), ensure_ascii=False))
@@ -156,9 +194,23 @@ def assess(bundle: Path, file: BinaryIO, lang: str | None, as_json: bool) -> Non
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(0, 65_535), help="0 takes a free one.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes that answer calls [default: 1].")
 @click.option("--demo", is_flag=True, help="Make random tokens when none are set, and print them.")
+@rules_only
+@packs
 @as_json
-def serve(bundle: Path, host: str, port: int, workers: int | None, demo: bool, as_json: bool) -> None:
+def serve(
+    bundle: Path,
+    host: str,
+    port: int,
+    workers: int | None,
+    demo: bool,
+    rules_only: bool,
+    packs: Path | None,
+    as_json: bool,
+) -> None:
     """Serve a bundle over HTTP until stopped. The bundle is verified before anything listens."""
+    from features.rules.files import RuleFileRefused
+    from serving.scoring import own_rules
+
     host = "127.0.0.1" if host == "localhost" else host
     try:
         is_loopback = ipaddress.ip_address(host).is_loopback
@@ -167,16 +219,20 @@ def serve(bundle: Path, host: str, port: int, workers: int | None, demo: bool, a
     environment = {**os.environ, BUNDLE: str(bundle.resolve())}
     if workers is not None:
         environment["POVRISK_WORKERS"] = str(workers)
+    if rules_only:
+        environment["POVRISK_RULES_ONLY"] = "1"
+    if packs is not None:
+        environment["POVRISK_PACKS"] = str(packs.resolve())
     made: dict[str, str] = {}
     try:
-        settings_from(environment)
+        own_rules(settings_from(environment))
         if tokens_from(environment) is None:
             if not demo:
                 raise TokensRefused(f"set {TOKENS} or {TOKENS_FILE}; --demo makes tokens for trying it out")
             made = demo_tokens()
             environment[TOKENS] = ",".join(f"{role}:{token}" for role, token in made.items())
         port = free_port(host, port)
-    except (SettingRefused, TokensRefused, PortTaken) as error:
+    except (SettingRefused, TokensRefused, PortTaken, RuleFileRefused) as error:
         raise refuse(error) from error
     opened = open_bundle(bundle)
     if not is_loopback and host not in LOOPBACK:

@@ -65,6 +65,14 @@ class Event(Strict):
     supersedes: Id | None = None
 
 
+class LastRun(Strict):
+    """What the run before said of the household, so that a tier does not fall on one run's word."""
+
+    as_of: Moment
+    tier: Literal["red", "orange", "yellow", "green", "grey"]
+    tier_computed: Literal["red", "orange", "yellow", "green", "grey"]
+
+
 class Household(Strict):
     """One household at one moment. An `as_of` given as a date means the end of that day."""
 
@@ -73,6 +81,7 @@ class Household(Strict):
     region: Annotated[str, Field(min_length=1, max_length=100)]
     residence: Literal["rural", "town", "city"]
     township: Annotated[str, Field(max_length=200)] | None = None
+    previous: LastRun | None = None
     members: Annotated[list[Member], Field(max_length=MAX_MEMBERS)]
     events: Annotated[list[Event], FailFast()]
 
@@ -142,14 +151,77 @@ class Contributions(Answer):
     groups: dict[str, float]
 
 
-class Trigger(Answer):
-    """An indicator of the familiar trigger list."""
+class Indicator(Answer):
+    """What one indicator says; `n_events` counts all events behind it, at most three are cited.
+
+    The wording of a sealed one (courts, prisons, domestic violence) is for authorised roles.
+    """
 
     id: str
     state: Literal["true", "false", "not_evaluable"]
-    tier: str | None
     text: Text
     evidence: list[CitedEvent]
+    n_events: int
+    sealed: bool
+
+
+class Trigger(Indicator):
+    """An indicator of the familiar trigger list. `tier` is what it brings when true; grey asks for a visit, task for
+    work that is overdue."""
+
+    tier: Literal["yellow", "orange", "red", "grey", "task"]
+
+
+class PointsItem(Indicator):
+    """An indicator of the points list and what it added, after caps and with age."""
+
+    points: float
+
+
+class Verification(Indicator):
+    """What does not fit together on record: please verify. It never lowers a tier."""
+
+    questions: list[Text]
+
+
+class Amount(Answer):
+    """How much is known of an amount: the value, bounds, or nothing. Unknown is never zero."""
+
+    state: Literal["known", "known_none", "at_least", "at_most", "unknown"]
+    value: float | None
+    at_least: float | None
+    at_most: float | None
+
+
+class Line(Answer):
+    """A line of the region and how far the household's income is from it (negative: below)."""
+
+    line: float | None
+    distance: Amount
+
+
+class Economics(Answer):
+    """Amounts of the household by evidence, and the distance to each line. No income is imputed."""
+
+    amounts: dict[str, Amount]
+    lines: dict[str, Line]
+
+
+class Multidimensional(Answer):
+    """The Alkire-Foster share of ten items as an interval, and whether it reaches each cut."""
+
+    score: tuple[float, float]
+    cut: float | None
+    poor_at: dict[str, Literal["true", "false", "not_evaluable"]]
+
+
+class Rules(Answer):
+    """Which rules spoke: the indicators of the day and the region's pack."""
+
+    indicators_sha256: str
+    pack: str
+    pack_effective_from: str
+    pack_sha256: str
 
 
 class DataGap(Answer):
@@ -188,12 +260,40 @@ class PovertyType(Answer):
 
 
 class PolicyCandidate(Answer):
-    """A policy worth checking; never an entitlement."""
+    """A policy worth checking; never an entitlement. `against`: recorded facts speak against it."""
+
+    model_config = ConfigDict(populate_by_name=True)
 
     item: str
+    class_: Annotated[Literal["cash", "fee", "service", "status", "loan", "works", "job"], Field(alias="class")]
+    text: Text
+    department: Text
     status: Literal["likely", "conditional", "to_verify", "already_receiving", "not_available_here"]
     depends_on: list[str]
     missing: list[str]
+    missing_text: list[Text]
+    against: bool
+    triggered_by: list[str]
+
+
+class Unlock(Answer):
+    """One fact and the policy items that wait for it."""
+
+    fact: str
+    text: Text
+    items: list[str]
+
+
+class Step(Answer):
+    """One link of the assistance chain: a signal, an alert (`id`), a call, a visit, or aid; events carry a `code`."""
+
+    step: Literal["signal", "alert", "call", "visit", "aid"]
+    at: str
+    known_at: str
+    id: str | None
+    code: str | None
+    text: Text
+    source: str | None
 
 
 class ModelName(Answer):
@@ -219,18 +319,29 @@ class Assessment(Answer):
     interval: tuple[float, float] | None
     per_100: float | None
     base_rate_per_100: float
+    rank_in_county: float | None
     tier: Literal["red", "orange", "yellow", "green", "grey"]
+    tier_computed: Literal["red", "orange", "yellow", "green", "grey"]
     tier_basis: list[str]
     points: float | None
+    points_items: list[PointsItem]
     poverty_types: list[PovertyType]
+    monitored_type_hint: Literal[1, 2, 3] | None
     dimensions: dict[str, float | None]
+    multidimensional: Multidimensional | None
+    economics: Economics | None
     reasons: list[Reason]
     contributions: Contributions | None
     triggers: list[Trigger]
     data_gaps: list[DataGap]
     data_quality: DataQuality
+    verification: list[Verification]
+    tasks: list[str]
     questions: Annotated[list[Text], Field(max_length=8)]
     policy_candidates: list[PolicyCandidate]
+    unlocks: list[Unlock]
+    assistance_chain: list[Step]
+    rules: Rules | None
     limits: list[Text]
     model: ModelName
     decision: None

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from features.history import UNKNOWN_CODE, History, history_from_tables
+from features.rules.pack import NATIONAL
+from features.rules.rulebook import Rulebook, rulebook
 from features.window import MICROS_PER_DAY, Micros, is_known, written
-from models.assessment import assessments, failed
+from models.assessment import PLAIN, Handling, assessments, failed
 from models.bundle import Bundle
 from serving.cases import Frame, Tables, read_cases
 from serving.messages import Event, Household, Member
@@ -28,7 +32,10 @@ class Scorer:
     def __init__(self, bundle: Bundle, settings: Settings) -> None:
         self.bundle = bundle
         self.settings = settings
-        self.frame = Frame(bundle.catalogue, bundle.currency, bundle.time_zone, bundle.regions)
+        self.handling = Handling(rules_only=settings.rules_only, book=own_rules(settings))
+        rules = self.handling.rules(bundle)
+        ruled = () if rules is None else tuple(r for r in rules.packs.regions if r not in (NATIONAL, *bundle.regions))
+        self.frame = Frame(bundle.catalogue, bundle.currency, bundle.time_zone, (*bundle.regions, *ruled))
 
     def warm_up(self) -> None:
         """Assess an invented household, so that the first real call does not wait for code to be compiled."""
@@ -47,21 +54,36 @@ class Scorer:
         )
         self.score([household], now)
 
-    def score(self, households: Sequence[Household], now: Micros | None = None) -> list[dict[str, Any]]:
+    def score(
+        self, households: Sequence[Household], now: Micros | None = None, *, may_read_sealed: bool = False
+    ) -> list[dict[str, Any]]:
         """One assessment a household, in the order given. Raises `Invalid` before anything is computed.
 
-        `now` is the server's clock unless it is told.
+        `now` is the server's clock unless it is told. `may_read_sealed`: the caller's role may see sealed wording.
         """
         cases = read_cases(households, self.frame, self.settings, time.time_ns() // 1000 if now is None else now)
         answers: dict[str, dict[str, Any]] = {}
+        handling = dataclasses.replace(self.handling, previous=cases.previous, may_read_sealed=may_read_sealed)
         for as_of in sorted(set(cases.as_of)):
             ids = [name for name, moment in zip(cases.household_ids, cases.as_of, strict=True) if moment == as_of]
-            answers.update(assess_parts(self.bundle, cases.tables, [(name,) for name in ids], as_of))
+            parts = [(name,) for name in ids]
+            answers.update(assess_parts(self.bundle, cases.tables, parts, as_of, handling=handling))
         return [answers[name] for name in cases.household_ids]
 
 
+def own_rules(settings: Settings) -> Rulebook | None:
+    """The shipped rules with the user's own packs beside them; None without own packs. Raises `RuleFileRefused`."""
+    return rulebook(Path(settings.packs)) if settings.packs else None
+
+
 def assess_parts(
-    bundle: Bundle, tables: Tables, parts: Sequence[tuple[str, ...]], as_of: Micros, *, reasons: bool = True
+    bundle: Bundle,
+    tables: Tables,
+    parts: Sequence[tuple[str, ...]],
+    as_of: Micros,
+    *,
+    reasons: bool = True,
+    handling: Handling = PLAIN,
 ) -> dict[str, dict[str, Any]]:
     """Assess the households named in `parts`, together if possible.
 
@@ -70,12 +92,13 @@ def assess_parts(
     """
     names = {name for part in parts for name in part}
     try:
-        return _assessed(bundle, tables.of(names), as_of, reasons=reasons)
+        return _assessed(bundle, tables.of(names), as_of, reasons=reasons, handling=handling)
     except Exception as error:
         if len(parts) > 1:
             middle = len(parts) // 2
             halves = (
-                assess_parts(bundle, tables, half, as_of, reasons=reasons) for half in (parts[:middle], parts[middle:])
+                assess_parts(bundle, tables, half, as_of, reasons=reasons, handling=handling)
+                for half in (parts[:middle], parts[middle:])
             )
             return {name: answer for half in halves for name, answer in half.items()}
         logger.error("%d household(s) could not be assessed\n%s", len(names), places(error))
@@ -85,11 +108,13 @@ def assess_parts(
     return answers
 
 
-def _assessed(bundle: Bundle, tables: Tables, as_of: Micros, *, reasons: bool) -> dict[str, dict[str, Any]]:
+def _assessed(
+    bundle: Bundle, tables: Tables, as_of: Micros, *, reasons: bool, handling: Handling
+) -> dict[str, dict[str, Any]]:
     history = history_from_tables(
         tables.events, tables.members, tables.households, bundle.catalogue, time_zone=bundle.time_zone
     )
-    answers = assessments(bundle, history, as_of, reasons=reasons)
+    answers = assessments(bundle, history, as_of, reasons=reasons, handling=handling)
     for answer, unknown in zip(answers, unknown_codes(history, as_of), strict=True):
         answer["data_quality"]["unknown_codes"] = unknown
     return dict(zip(history.household_ids, answers, strict=True))

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 from serving import redaction
 from serving.errors import FieldError, Invalid, Overdue, Refusal
 from serving.guard import guarded
+from serving.guard.access import READS_SEALED, ROLE
 from serving.guard.problems import note
 from serving.messages import Batch, Results
 from serving.openapi import OpenApi, described
@@ -122,7 +123,8 @@ class HouseholdRisk:
 
         try:
             language = _language(ctx.request)
-            answers = self.scorer.score(batch.households)
+            may_read_sealed = ctx.request.scope.get(ROLE) in READS_SEALED
+            answers = self.scorer.score(batch.households, may_read_sealed=may_read_sealed)
         except Refusal as refusal:
             raise note(refusal) from None
         return Results.model_validate({"results": in_language(answers, language)})

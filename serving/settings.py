@@ -24,7 +24,8 @@ class Settings:
     `max_body_bytes`, `max_households` and `max_events` bound a call; `body_read_s` is how long its body may take to
     arrive, `call_s` how long the answer may take. `as_of_ahead_s` is how far after now a moment of judgement may lie
     (one day: "the end of today" in any time zone), `clock_skew_s` how far a sender's clock may be ahead of ours.
-    `workers` are processes, `threads` are calls computed side by side in each.
+    `workers` are processes, `threads` are calls computed side by side in each. `rules_only` switches the model off
+    (1) and leaves the rules to answer; `packs` is a folder of the user's own parameter packs.
     """
 
     max_body_bytes: int = 4 * 1024 * 1024
@@ -36,10 +37,12 @@ class Settings:
     clock_skew_s: int = 300
     workers: int = 1
     threads: int = 2
+    rules_only: bool = False
+    packs: str = ""
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            if not 0 < getattr(self, each.name) < math.inf:
+            if not isinstance(each.default, bool | str) and not 0 < getattr(self, each.name) < math.inf:
                 raise SettingRefused(f"{PREFIX}{each.name.upper()} must be a number above 0")
 
 
@@ -53,10 +56,16 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
     ...
     serving.settings.SettingRefused: POVRISK_WORKERS must be a number
     """
-    given: dict[str, int | float] = {}
+    given: dict[str, int | float | str] = {}
     for each in fields(Settings):
         variable = PREFIX + each.name.upper()
-        if variable in environment:
+        if variable not in environment:
+            continue
+        if isinstance(each.default, bool):
+            given[each.name] = _switch(variable, environment[variable])
+        elif isinstance(each.default, str):
+            given[each.name] = environment[variable]
+        else:
             given[each.name] = _number(variable, environment[variable], type(each.default))
     return Settings(**given)  # type: ignore[arg-type]
 
@@ -76,6 +85,12 @@ def bundle_key(environment: Mapping[str, str]) -> bytes | None:
         return bytes.fromhex(written)
     except ValueError:
         raise SettingRefused(f"{BUNDLE_KEY} must be hexadecimal") from None
+
+
+def _switch(variable: str, written: str) -> bool:
+    if written not in ("0", "1", ""):
+        raise SettingRefused(f"{variable} must be 0 or 1")
+    return written == "1"
 
 
 def _number(variable: str, written: str, kind: type) -> int | float:

@@ -30,6 +30,19 @@ WORDS: dict[str, tuple[str, str]] = {
     "raises": ("与分数较高有关的记录", "Records that go with a higher score"),
     "lowers": ("与分数较低有关的记录", "Records that go with a lower score"),
     "none": ("没有可核实的记录", "no record that can be checked"),
+    "triggers": ("触发的预警指标", "Warning indicators that are true"),
+    "points": ("积分", "points"),
+    "verification": ("请核实（不影响风险等级）", "Please verify (no effect on the tier)"),
+    "questions": ("走访时可以问", "To ask on a visit"),
+    "candidates": ("可以先了解的政策（不是资格认定）", "Support to look into (no entitlement)"),
+    "unlocks": ("先核实这一项最有用", "Most useful to verify first"),
+    "likely": ("可能符合", "likely"),
+    "to_verify": ("待核实", "to verify"),
+    "conditional": ("取决于其他政策", "depends on"),
+    "already_receiving": ("已在享受", "already received"),
+    "not_available_here": ("本地没有", "not available here"),
+    "against": ("记录显示可能不符合", "records speak against it"),
+    "needs": ("需核实", "verify"),
     "gaps": ("不知道的", "Not known"),
     "limits": ("使用限制", "Limits"),
     "known": ("所用资料已知", "known of what the model uses"),
@@ -47,6 +60,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
 }
 MAX_GAPS = 5
+MAX_CANDIDATES = 10
 
 
 def show(answer: Mapping[str, Any], language: str | None, console: Console) -> None:
@@ -58,10 +72,21 @@ def show(answer: Mapping[str, Any], language: str | None, console: Console) -> N
 def screen(answer: Mapping[str, Any], language: str) -> RenderableType:
     """The assessment in one language."""
     parts: list[RenderableType] = [Rule(_word("title", language), style="dim"), _head(answer, language)]
+    true = [trigger for trigger in answer["triggers"] if trigger["state"] == "true"]
+    if true:
+        parts += [Text(), Text(_word("triggers", language), style="bold"), *_indicators(true, language)]
     for direction in ("raises", "lowers"):
         reasons = [reason for reason in answer["reasons"] if reason["direction"] == direction]
         if answer["probability"] is not None:
             parts += [Text(), Text(_word(direction, language), style="bold"), _reasons(reasons, language)]
+    if answer["verification"]:
+        found = _indicators(answer["verification"], language)
+        parts += [Text(), Text(_word("verification", language), style="bold"), *found]
+    if answer["policy_candidates"]:
+        parts += [Text(), Text(_word("candidates", language), style="bold"), *_candidates(answer, language)]
+    if answer["questions"]:
+        parts += [Text(), Text(_word("questions", language), style="bold")]
+        parts += [_item(_plain(question[language])) for question in answer["questions"]]
     if answer["data_gaps"]:
         parts += [Text(), Text(_word("gaps", language), style="bold"), _gaps(answer["data_gaps"], language)]
     parts += [Text(), Text(_word("limits", language), style="bold")]
@@ -105,6 +130,8 @@ def _head(answer: Mapping[str, Any], language: str) -> RenderableType:
         lines.append(Text(_word("low_confidence", language)))
     coverage = answer["data_quality"]["coverage"]
     until = answer["valid_until"][:10]
+    if answer["points"] is not None:
+        lines.append(Text(f"{', '.join(answer['tier_basis'])} · {_word('points', language)} {answer['points']:.0f}"))
     dates = f"{_word('as_of', language)} {_moment(answer['as_of'])} · {_word('valid_until', language)} {until}"
     known = "" if coverage is None else f" · {coverage:.0%} {_word('known', language)}"
     known = f" · {_word('known', language)} {coverage:.0%}" if known and language == "zh" else known
@@ -148,6 +175,39 @@ def _reasons(reasons: Sequence[Mapping[str, Any]], language: str) -> RenderableT
                 more = f"{_word('more', language)} {hidden}" + (" 条" if language == "zh" else "")
                 parts.append(Padding(Text(more, style="dim"), (0, 0, 0, 6)))
     return Group(*parts)
+
+
+def _indicators(found: Sequence[Mapping[str, Any]], language: str) -> list[RenderableType]:
+    parts: list[RenderableType] = []
+    for each in found:
+        shape = TIERS[each["tier"]][0] + " " if each.get("tier") in TIERS else ""
+        parts.append(_item(f"{shape}{_plain(each['id'])} {_plain(each['text'][language])}"))
+        parts += [Padding(_event(event, language), (0, 0, 0, 4)) for event in each["evidence"]]
+    return parts
+
+
+def _candidates(answer: Mapping[str, Any], language: str) -> list[RenderableType]:
+    """The first candidates, each with what it waits for, and the fact that helps most."""
+    parts: list[RenderableType] = []
+    listed = answer["policy_candidates"]
+    for each in listed[:MAX_CANDIDATES]:
+        words = [_word(each["status"], language)]
+        if each["depends_on"]:
+            words[0] += " " + "/".join(each["depends_on"])
+        if each["against"]:
+            words.append(_word("against", language))
+        if each["missing_text"]:
+            facts = [_plain(text[language]) for text in each["missing_text"]]
+            words.append(f"{_word('needs', language)}: " + ("、" if language == "zh" else ", ").join(facts))
+        parts.append(_item(f"{each['item']} {_plain(each['text'][language])} · " + " · ".join(words)))
+    if len(listed) > MAX_CANDIDATES:
+        more = f"{_word('more', language)} {len(listed) - MAX_CANDIDATES}" + (" 项" if language == "zh" else "")
+        parts.append(_item(more, style="dim"))
+    if answer["unlocks"]:
+        first = answer["unlocks"][0]
+        fact = f"{_word('unlocks', language)}: {_plain(first['text'][language])} ({', '.join(first['items'])})"
+        parts.append(_item(fact))
+    return parts
 
 
 def _event(event: Mapping[str, Any], language: str) -> Text:

@@ -54,6 +54,7 @@ def small_parts(seed: int = 1, **changed: Any) -> dict[str, Any]:
         "bands": Bands(0.7, 0.6, 0.55),
         "base_rate": 0.25,
         "importance": np.linspace(0, 1, len(CORE.names)),
+        "reference": np.linspace(0.01, 0.9, 11),
         "had_unknown": np.arange(len(CORE.names)) % 2 == 0,
         "golden_values": small_values(seed + 100, 32),
         "facts": FACTS,

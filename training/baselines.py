@@ -28,6 +28,9 @@ Floats = npt.NDArray[np.float64]
 BEST_SINGLE = "best_single_feature"
 INCOME_LOGISTIC = "income_logistic"
 ALL_LOGISTIC = "all_logistic"
+# From the rules, where the dataset has them; see `training.rule_scores`.
+POINTS = "points"
+BEST_TRIGGER = "best_trigger"
 
 # Beyond this many rows a logistic regression on a few hundred columns gains little but time and memory.
 MOST_ROWS = 100_000
@@ -101,9 +104,14 @@ def _best_single(train: Floats, outcome: Floats, test: Floats) -> tuple[int, Flo
             filled = np.where(is_unknown, np.median(train[~is_unknown, i]), train[:, i])
             strengths[i] = float(roc_auc_score(outcome, filled))
     best = int(np.argmax(np.abs(strengths - 0.5)))
-    learned, asked = (_ranks(train[:, best], values[:, best])[:, np.newaxis] for values in (train, test))
+    return best, by_rank(train[:, best], outcome, test[:, best])
+
+
+def by_rank(train: Floats, outcome: Floats, asked: Floats) -> Floats:
+    """Probabilities of `asked` from a logistic curve over where its values stand among the training ones."""
+    learned, placed = (_ranks(train, values)[:, np.newaxis] for values in (train, asked))
     model = LogisticRegression(C=1e6, solver="newton-cholesky").fit(learned, outcome)
-    return best, _positive_class(model, asked)
+    return _positive_class(model, placed)
 
 
 def _ranks(train: Floats, values: Floats) -> Floats:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator, PercentFormatter
 
 from features.definition import GROUP_TEXT, Group
-from training.baselines import ALL_LOGISTIC, BEST_SINGLE, INCOME_LOGISTIC
+from training.baselines import ALL_LOGISTIC, BEST_SINGLE, BEST_TRIGGER, INCOME_LOGISTIC, POINTS
 from training.evaluation import CAPACITY
 
 Floats = npt.NDArray[np.float64]
@@ -27,6 +27,8 @@ CURVE_TEXT = {
     BEST_SINGLE: "best single feature",
     INCOME_LOGISTIC: "logistic, income only",
     ALL_LOGISTIC: "logistic, all features",
+    POINTS: "points of the rules",
+    BEST_TRIGGER: "best single trigger",
 }
 # Okabe and Ito's palette.
 BLUE, ORANGE, GREEN, PURPLE, SKY, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#595959"
@@ -36,6 +38,8 @@ CURVE_STYLES = {
     ALL_LOGISTIC: {"color": ORANGE, "linewidth": 1.8, "linestyle": "--"},
     INCOME_LOGISTIC: {"color": GREEN, "linewidth": 1.8, "linestyle": "-."},
     BEST_SINGLE: {"color": PURPLE, "linewidth": 1.8, "linestyle": (0, (5, 1, 1, 1, 1, 1))},
+    POINTS: {"color": SKY, "linewidth": 1.8, "linestyle": (0, (8, 2))},
+    BEST_TRIGGER: {"color": GREY, "linewidth": 1.8, "linestyle": (0, (3, 2))},
 }
 TICKS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 0.95, 0.99)
 LEAST_SHOWN, MOST_SHOWN = 1e-4, 0.995

@@ -96,6 +96,14 @@ def report(done: Study) -> str:
         f"AUC, 95 % interval over households: {metrics.get('auc_low', float('nan')):.4f} to "
         f"{metrics.get('auc_high', float('nan')):.4f}. Best single feature: `{done.best_single_feature}`.",
     ]
+    if done.best_trigger is not None:
+        lines.append(
+            f"The rules on the same rows: `points` ranks by the points in force at each moment, `best_trigger` by "
+            f"{done.best_trigger}, which ranks the training rows best. Both became probabilities by a logistic curve "
+            "over their ranks."
+        )
+    if done.rules_left_out is not None:
+        lines.append(f"Not compared with the rules: {done.rules_left_out}.")
     if "truth_auc" in metrics:
         lines.append(
             f"The true hazard of this synthetic county scores {metrics['truth_auc']:.4f}; the model stays "

@@ -116,6 +116,7 @@ def _log(done: Study, plan: Plan, run_id: str, scratch: Path) -> None:
             "train_rows": done.train_rows,
             "trained_until": done.train_until,
             "best_single_feature": done.best_single_feature,
+            **({"best_trigger": done.best_trigger} if done.best_trigger else {}),
             "n_features": len(done.catalogue.features),
         }
     )
@@ -183,6 +184,7 @@ def summary(done: Trained) -> dict[str, Any]:
         "metrics": done.study.metrics,
         "baselines": done.study.baseline_metrics,
         "best_single_feature": done.study.best_single_feature,
+        "best_trigger": done.study.best_trigger,
         "publishable": done.study.is_publishable,
         "gates": [{"name": g.name, "passed": g.passed, "text": g.text} for g in done.study.gates],
     }

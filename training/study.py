@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from features.catalogue import Catalogue, catalogue
+from features.catalogue import CORE, Catalogue, catalogue
 from features.dataset import Dataset, read_dataset
 from features.intake import admitted
 from features.window import micros_of
@@ -25,10 +25,13 @@ from training.labels import Label, label, label_rows
 from training.learning import Learned, learn
 from training.moments import last_day, moments
 from training.rows import history_of, in_canonical_order, vectors_of
+from training.rule_scores import RulesLeftOut, rule_baselines
 from training.splits import Split, split
 
 Floats = npt.NDArray[np.float64]
 IMPORTANCE_ROWS = 4_000
+# Enough to place a household to a tenth of a percent, and too few to be anybody's score.
+REFERENCE_SCORES = 1_001
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ class Study:
     """Everything a study found.
 
     `test` has household_id, as_of, outcome, probability and one `baseline_<name>` column a baseline; it stays on the
-    user's machine. All else is free of household identifiers.
+    user's machine. All else is free of household identifiers. `rules_left_out` says why a dataset of the core
+    catalogue is not compared with its rules.
     """
 
     dataset: Dataset
@@ -61,8 +65,11 @@ class Study:
     metrics: dict[str, float]
     baseline_metrics: dict[str, dict[str, float]]
     best_single_feature: str
+    best_trigger: str | None
+    rules_left_out: str | None
     gates: list[Gate]
     bands: Bands
+    reference: Floats
     base_rate: float
     importance: Floats
     golden_values: Floats
@@ -115,6 +122,14 @@ def study(folder: Path, plan: Plan, progress: Progress | None = None) -> Study:
         train_values, outcome, test_values, chosen.features, plan.seed, household_ids=train["household_id"]
     )
     bar("Baselines")(1, 1)
+    best_trigger, left_out = None, None
+    if chosen.name == CORE:
+        try:
+            by_rules = rule_baselines(history, train, test, bar("Rules"))
+            best_trigger = by_rules.best_trigger
+            compared = replace(compared, probabilities=compared.probabilities | by_rules.probabilities)
+        except RulesLeftOut as why:
+            left_out = str(why)
     judged = _judged(test, probability, compared, dataset)
     metrics = evaluate_rows(judged, seed=plan.seed)
     baseline_metrics = {
@@ -134,8 +149,11 @@ def study(folder: Path, plan: Plan, progress: Progress | None = None) -> Study:
         metrics=metrics,
         baseline_metrics=baseline_metrics,
         best_single_feature=compared.best_single_feature,
+        best_trigger=best_trigger,
+        rules_left_out=left_out,
         gates=gates(metrics, baseline_metrics),
         bands=Bands.from_scores(held_out),
+        reference=np.quantile(held_out, np.linspace(0.0, 1.0, REFERENCE_SCORES)),
         base_rate=float(outcome.mean()),
         importance=np.abs(contributions).mean(axis=0),
         golden_values=_golden(train_values, plan.seed),
@@ -155,6 +173,7 @@ def write_candidate(done: Study, folder: Path, facts: dict[str, Any]) -> str:
         catalogue=done.catalogue,
         calibration=done.learned.calibration,
         bands=done.bands,
+        reference=done.reference,
         base_rate=done.base_rate,
         importance=done.importance,
         had_unknown=done.learned.model.had_unknown,

@@ -1,11 +1,12 @@
 """Tax, housing fund and bank records, which exist only where the household signed an authorisation.
 
-Who signs is no random choice: the absence of these events says nothing about means, so no feature reads them.
+Who signs is no random choice: the absence of these events says nothing about means, so no feature reads them, and a
+rule that needs them is not evaluable without them. An authorisation lasts twelve months.
 """
 
 from __future__ import annotations
 
-from features.definition import Department, EventKind, Level, Text
+from features.definition import Absent, Department, EventKind, Level, Text
 from features.unit import Unit
 
 _TAX = Department("TAX", "税务/公积金", Text("税务和公积金部门", "tax and housing fund offices"))
@@ -23,6 +24,8 @@ KINDS: tuple[EventKind, ...] = (
         bounds=(0.0, 5_000_000.0),
         sensitivity="F",
         is_authorised=True,
+        authorised_months=12,
+        silence=Absent.UNKNOWN,
     ),
     EventKind(
         "TAX//HF_DEPOSIT",
@@ -35,6 +38,8 @@ KINDS: tuple[EventKind, ...] = (
         bounds=(0.0, 200_000.0),
         sensitivity="F",
         is_authorised=True,
+        authorised_months=12,
+        silence=Absent.UNKNOWN,
     ),
     EventKind(
         "BNK//DEPOSIT_BAL",
@@ -47,6 +52,8 @@ KINDS: tuple[EventKind, ...] = (
         bounds=(0.0, 50_000_000.0),
         sensitivity="F",
         is_authorised=True,
+        authorised_months=12,
+        silence=Absent.UNKNOWN,
     ),
     EventKind(
         "BNK//LOAN_OVERDUE",
@@ -59,6 +66,8 @@ KINDS: tuple[EventKind, ...] = (
         bounds=(0.0, 3_660.0),
         sensitivity="F",
         is_authorised=True,
+        authorised_months=12,
+        silence=Absent.UNKNOWN,
     ),
     EventKind(
         "BNK//DEBT_SERVICE",
@@ -71,5 +80,7 @@ KINDS: tuple[EventKind, ...] = (
         bounds=(0.0, 1_000_000.0),
         sensitivity="F",
         is_authorised=True,
+        authorised_months=12,
+        silence=Absent.UNKNOWN,
     ),
 )

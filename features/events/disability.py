@@ -1,4 +1,8 @@
-"""Certificates, subsidies and the cost of rehabilitation."""
+"""Certificates, subsidies and the cost of rehabilitation.
+
+The federation issues every certificate and pays the subsidies: one that it does not report does not exist. What a
+family paid for rehabilitation it learns only from those whom it has on record.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,7 @@ KINDS: tuple[EventKind, ...] = (
         lag_days=(7, 45),
         bounds=(1.0, 4.0),
         sensitivity="H",
+        coded_text="GB/T 26341 class",
     ),
     EventKind(
         "DIS//GRADE_CHANGE",
@@ -29,6 +34,7 @@ KINDS: tuple[EventKind, ...] = (
         lag_days=(7, 45),
         bounds=(1.0, 4.0),
         sensitivity="H",
+        coded_text="GB/T 26341 class",
     ),
     EventKind(
         "DIS//CERT_EXPIRE",
@@ -73,5 +79,6 @@ KINDS: tuple[EventKind, ...] = (
         lag_days=(20, 90),
         bounds=(0.0, 500_000.0),
         sensitivity="H",
+        linked_by=("DIS//*",),
     ),
 )

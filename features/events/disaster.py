@@ -1,4 +1,7 @@
-"""Disasters and accidents that strike a household's home, fields or herds."""
+"""Disasters and accidents that strike a household's home, fields or herds.
+
+The emergency office surveys every household that was struck, so no row means that nothing happened.
+"""
 
 from __future__ import annotations
 

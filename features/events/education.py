@@ -1,4 +1,8 @@
-"""School: enrolment, fees, admissions, long absences and student aid."""
+"""School: enrolment, fees, admissions, long absences and student aid.
+
+The office reports every admission, long absence and aid decision. Enrolment and fees reach it only from schools that
+are linked: for a pupil without any school record, no fee on record is no fee of zero.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,7 @@ KINDS: tuple[EventKind, ...] = (
         lag_days=(15, 60),
         bounds=(1.0, 5.0),
         sensitivity="M",
+        linked_by=("EDU//*",),
     ),
     EventKind(
         "EDU//ADMIT_HE",
@@ -50,6 +55,7 @@ KINDS: tuple[EventKind, ...] = (
         lag_days=(15, 60),
         bounds=(0.0, 500_000.0),
         sensitivity="M",
+        linked_by=("EDU//*",),
     ),
     EventKind(
         "EDU//AID_GRADE",

@@ -1,6 +1,9 @@
 """Work, unemployment and pensions, as the labour and social security office reports them.
 
-Much work is informal and never registered here: no wage on record does not mean no income.
+Much work is informal and never registered here: no wage on record does not mean no income. A time without wage or
+pension is known to be one only for a person whom a record of these offices showed before it began; a first job on
+record says nothing about the months before it. Registrations, benefits, cases
+and training are acts of the office itself, so no row means that there was none.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ KINDS: tuple[EventKind, ...] = (
         lag_days=(20, 60),
         bounds=(0.0, 500_000.0),
         sensitivity="F",
+        linked_by=("EMP//WAGE", "EMP//UNEMP", "EMP//UI_BENEFIT", "EMP//UI_END", "SSI//PENSION"),
+        linked_before=True,
     ),
     EventKind(
         "EMP//HIRE",
@@ -106,6 +111,8 @@ KINDS: tuple[EventKind, ...] = (
         lag_days=(5, 30),
         bounds=(0.0, 100_000.0),
         sensitivity="F",
+        linked_by=("SSI//*", "EMP//WAGE", "EMP//UI_BENEFIT"),
+        linked_before=True,
     ),
     EventKind(
         "SSI//PENSION_STOP",

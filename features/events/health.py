@@ -1,4 +1,8 @@
-"""Diagnoses, chronic-disease care and births. The diagnosis itself stands in the text of the event."""
+"""Diagnoses, chronic-disease care and births. The diagnosis itself stands in the text of the event.
+
+Hospitals must report major diseases, births and severe mental disorders for everybody. Chronic diseases are filed by
+clinics, and not all are linked: no filing means none only for whom another health or insurance record shows.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ KINDS: tuple[EventKind, ...] = (
         value="",
         lag_days=(7, 60),
         sensitivity="H",
+        coded_text="ICD-10",
     ),
     EventKind(
         "HLT//CHRONIC_REG",
@@ -27,6 +32,8 @@ KINDS: tuple[EventKind, ...] = (
         value="",
         lag_days=(30, 180),
         sensitivity="H",
+        linked_by=("HLT//*", "CLM//*", "ENR//*", "MAI//*"),
+        coded_text="ICD-10",
     ),
     EventKind(
         "HLT//BIRTH",

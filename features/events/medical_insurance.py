@@ -1,7 +1,9 @@
 """Claims, enrolment and medical assistance.
 
-Only insured members appear. Stays away from home that are settled by hand arrive up to four months late, and a
-claim may be taken back by a later reversal.
+Only insured members appear: without a claim, a premium or a grant in the last 24 months, no cost on record is not
+known to be no cost. Medical assistance and subsidised premiums are paid by the department itself, so no row means none
+was paid. Stays away from home that are settled by hand arrive up to four months late, and a claim may be taken back by
+a later reversal.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from features.unit import Unit
 _CLAIMS = Department("CLM", "医保", Text("医保部门（结算）", "health insurance, claims"))
 _ENROLMENT = Department("ENR", "医保", Text("医保部门（参保）", "health insurance, enrolment"))
 _MEDICAL_ASSISTANCE = Department("MAI", "医保", Text("医保部门（医疗救助）", "health insurance, medical assistance"))
+_SEEN_BY_INSURANCE = ("CLM//*", "ENR//*", "MAI//*")
 
 KINDS: tuple[EventKind, ...] = (
     EventKind(
@@ -24,6 +27,8 @@ KINDS: tuple[EventKind, ...] = (
         lag_days=(2, 60),
         bounds=(0.0, 5_000_000.0),
         sensitivity="H",
+        linked_by=_SEEN_BY_INSURANCE,
+        coded_text="ICD-10",
     ),
     EventKind(
         "CLM//OUTPATIENT_CHRONIC",
@@ -35,6 +40,7 @@ KINDS: tuple[EventKind, ...] = (
         lag_days=(2, 45),
         bounds=(0.0, 500_000.0),
         sensitivity="H",
+        linked_by=_SEEN_BY_INSURANCE,
     ),
     EventKind(
         "CLM//DRUG",
@@ -46,6 +52,7 @@ KINDS: tuple[EventKind, ...] = (
         lag_days=(1, 30),
         bounds=(0.0, 500_000.0),
         sensitivity="H",
+        linked_by=_SEEN_BY_INSURANCE,
     ),
     EventKind(
         "CLM//REVERSAL",
@@ -57,6 +64,7 @@ KINDS: tuple[EventKind, ...] = (
         lag_days=(5, 90),
         bounds=(-5_000_000.0, 0.0),
         sensitivity="H",
+        linked_by=_SEEN_BY_INSURANCE,
     ),
     EventKind(
         "CLM//DAYS",
@@ -68,6 +76,7 @@ KINDS: tuple[EventKind, ...] = (
         lag_days=(2, 60),
         bounds=(0.0, 3_660.0),
         sensitivity="H",
+        linked_by=_SEEN_BY_INSURANCE,
     ),
     EventKind(
         "ENR//PAID",
@@ -78,6 +87,7 @@ KINDS: tuple[EventKind, ...] = (
         value="premium paid by the family",
         lag_days=(10, 60),
         bounds=(0.0, 50_000.0),
+        linked_by=_SEEN_BY_INSURANCE,
     ),
     EventKind(
         "ENR//LAPSE",
@@ -88,6 +98,7 @@ KINDS: tuple[EventKind, ...] = (
         value="months without cover",
         lag_days=(30, 120),
         bounds=(0.0, 240.0),
+        linked_by=_SEEN_BY_INSURANCE,
     ),
     EventKind(
         "ENR//SUBSIDISED",

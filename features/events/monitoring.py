@@ -1,8 +1,11 @@
-"""Return-to-poverty monitoring: who is watched, who was cleared, and the yearly income survey."""
+"""Return-to-poverty monitoring: who is watched, who was cleared, and the yearly income survey.
+
+The lists are complete, so no row means not listed. An income that nobody surveyed is not known.
+"""
 
 from __future__ import annotations
 
-from features.definition import Department, EventKind, Level, Text
+from features.definition import Absent, Department, EventKind, Level, Text
 from features.unit import Unit
 
 _MONITORING = Department(
@@ -53,5 +56,6 @@ KINDS: tuple[EventKind, ...] = (
         lag_days=(30, 120),
         bounds=(-200_000.0, 1_000_000.0),
         sensitivity="F",
+        silence=Absent.UNKNOWN,
     ),
 )

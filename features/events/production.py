@@ -1,6 +1,7 @@
 """What a household sells and earns from land, herds and public-welfare jobs.
 
-Reports follow the harvest and are late; most small sales are never reported.
+Reports follow the harvest and are late; most small sales are never reported. No row means none only for a household
+that some record of this office showed before the time asked about.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ KINDS: tuple[EventKind, ...] = (
         lag_days=(30, 120),
         bounds=(0.0, 10_000_000.0),
         sensitivity="F",
+        linked_by=("PRD//*",),
+        linked_before=True,
     ),
     EventKind(
         "PRD//LAND_TRANSFER",
@@ -32,6 +35,8 @@ KINDS: tuple[EventKind, ...] = (
         lag_days=(30, 120),
         bounds=(0.0, 1_000_000.0),
         sensitivity="F",
+        linked_by=("PRD//*",),
+        linked_before=True,
     ),
     EventKind(
         "PRD//HERD_SALE",
@@ -42,6 +47,8 @@ KINDS: tuple[EventKind, ...] = (
         value="heads sold",
         lag_days=(30, 120),
         bounds=(0.0, 100_000.0),
+        linked_by=("PRD//*",),
+        linked_before=True,
     ),
     EventKind(
         "PRD//PUBLIC_POST",
@@ -53,5 +60,7 @@ KINDS: tuple[EventKind, ...] = (
         lag_days=(15, 45),
         bounds=(0.0, 50_000.0),
         sensitivity="F",
+        linked_by=("PRD//*",),
+        linked_before=True,
     ),
 )

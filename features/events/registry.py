@@ -1,8 +1,13 @@
-"""Who joins and leaves a household, as the registers of residence, marriage and death say."""
+"""Who joins and leaves a household, and what befalls it, as residence, marriage, death and police registers say.
+
+The registers hold every case, so no row means that it did not happen. Warnings of domestic violence are sealed and
+read case by case: no row says nothing, and the wording is for a role that may read it. The text of a residence permit
+is a region code.
+"""
 
 from __future__ import annotations
 
-from features.definition import Department, EventKind, Level, Text
+from features.definition import Absent, Department, EventKind, Level, Text
 from features.unit import Unit
 
 _HOUSEHOLD_REGISTER = Department("HKM", "公安", Text("公安部门（户籍）", "household register"))
@@ -40,6 +45,40 @@ KINDS: tuple[EventKind, ...] = (
         value="",
         lag_days=(3, 30),
         sensitivity="I",
+    ),
+    EventKind(
+        "HKM//RES_PERMIT",
+        Text("居住证登记", "residence permit"),
+        _HOUSEHOLD_REGISTER,
+        Unit.NONE,
+        Level.PERSON,
+        value="",
+        lag_days=(5, 60),
+        sensitivity="L",
+        coded_text="GB/T 2260 region",
+    ),
+    EventKind(
+        "HKM//DV_WARNING",
+        Text("家暴告诫/保护令", "domestic-violence warning"),
+        _HOUSEHOLD_REGISTER,
+        Unit.NONE,
+        Level.PERSON,
+        value="",
+        lag_days=(5, 45),
+        sensitivity="J",
+        is_sealed=True,
+        silence=Absent.UNKNOWN,
+    ),
+    EventKind(
+        "HKM//FRAUD_LOSS",
+        Text("诈骗/盗抢报案损失", "reported fraud or theft loss"),
+        _HOUSEHOLD_REGISTER,
+        Unit.MONEY,
+        Level.PERSON,
+        value="loss as reported to the police",
+        lag_days=(3, 60),
+        bounds=(0.0, 50_000_000.0),
+        sensitivity="J",
     ),
     EventKind(
         "MAR//DIVORCE",

@@ -1,11 +1,13 @@
-"""Allowances, recognitions and one-off grants by civil affairs.
+"""Allowances, recognitions and one-off grants by civil affairs, and its care for elders.
 
-Entries date from the approval; the grace months after a dibao exit are a plain number in the data.
+The department decides and pays these itself, so no row means that there was none; only the ability of an elder whom
+nobody assessed is not known. Entries date from the approval; the grace months after a dibao exit are a plain number in
+the data.
 """
 
 from __future__ import annotations
 
-from features.definition import Department, EventKind, Level, Text
+from features.definition import Absent, Department, EventKind, Level, Text
 from features.unit import Unit
 
 _DIBAO = Department("DB", "民政", Text("民政部门（低保）", "civil affairs, dibao"))
@@ -13,6 +15,7 @@ _DESTITUTE_SUPPORT = Department("TK", "民政", Text("民政部门（特困供�
 _TEMPORARY_ASSISTANCE = Department("LS", "民政", Text("民政部门（临时救助）", "civil affairs, temporary assistance"))
 _LOW_INCOME = Department("LIP", "民政", Text("民政部门（低收入认定）", "civil affairs, low-income recognition"))
 _CHILD_WELFARE = Department("CHD", "民政", Text("民政部门（儿童福利）", "civil affairs, child welfare"))
+_ELDER_CARE = Department("ELD", "民政", Text("民政部门（养老）", "civil affairs, elder care"))
 
 KINDS: tuple[EventKind, ...] = (
     EventKind(
@@ -136,5 +139,28 @@ KINDS: tuple[EventKind, ...] = (
         lag_days=(20, 60),
         bounds=(0.0, 50_000.0),
         sensitivity="IM",
+    ),
+    EventKind(
+        "ELD//LTC_GRADE",
+        Text("老年人能力评估", "elder ability assessment"),
+        _ELDER_CARE,
+        Unit.SCALE,
+        Level.PERSON,
+        value="loss of ability: 0 none, 1 slight, 2 moderate, 3 severe",
+        lag_days=(15, 60),
+        bounds=(0.0, 3.0),
+        sensitivity="H",
+        silence=Absent.UNKNOWN,
+    ),
+    EventKind(
+        "ELD//SUBSIDY",
+        Text("高龄/养老服务补贴", "old-age subsidy"),
+        _ELDER_CARE,
+        Unit.MONEY,
+        Level.PERSON,
+        value="subsidy of one month",
+        lag_days=(10, 40),
+        bounds=(0.0, 20_000.0),
+        sensitivity="I",
     ),
 )

@@ -14,6 +14,9 @@ from serving.tokens import Role, Tokens
 PURPOSES = ("prioritise_visit", "prepare_visit")
 ANYBODY = frozenset(Role)
 FIELD_WORK = frozenset({Role.PLATFORM, Role.CASEWORKER, Role.SUPERVISOR})
+# Where the rest of the service finds who asks, and who may read what courts, prisons and protection orders say.
+ROLE = "povrisk.role"
+READS_SEALED = frozenset({Role.SUPERVISOR})
 TOKEN_PARAMETERS = frozenset({"token", "access_token", "api_key", "apikey", "authorization", "bearer"})
 
 
@@ -67,6 +70,7 @@ class Access:
             given = headers.getlist("x-purpose")
             if len(given) != 1 or given[0] not in PURPOSES:
                 raise Forbidden(f"the header X-Purpose must name one of {', '.join(PURPOSES)}")
+        scope[ROLE] = role
 
     def _role(self, scope: Scope, headers: Headers) -> Role:
         self._refuse_token_in_address(scope)

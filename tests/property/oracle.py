@@ -19,6 +19,7 @@ Row = dict[str, Any]
 NAN = math.nan
 STAYS = frozenset({"TST//STAYS"})
 AUTHORISED = frozenset({"TST//SIGNED"})
+AUTHORISED_FOR = pd.Timedelta(days=5 * 30.4375)
 OF_THE_HOUSEHOLD = frozenset({"TST//END_ALL"})
 
 
@@ -65,7 +66,10 @@ def visible(events: list[Row], as_of: pd.Timestamp) -> list[Row]:
                 return True
         return False
 
-    return [e for e in known if e["status"] != "retracted" and not replaced(e)]
+    def has_run_out(e: Row) -> bool:
+        return e["code"] in AUTHORISED and as_of >= e["known_at"] + AUTHORISED_FOR
+
+    return [e for e in known if e["status"] != "retracted" and not replaced(e) and not has_run_out(e)]
 
 
 def home(person: str, members: list[Row], as_of: pd.Timestamp) -> Row | None:

@@ -47,6 +47,8 @@ def dense_catalogue() -> Catalogue:
             (-1e6, 1e6),
             follows=n != "STAYS",
             is_authorised=n == "SIGNED",
+            authorised_months=5 if n == "SIGNED" else None,
+            silence=Absent.UNKNOWN if n == "SIGNED" else Absent.KNOWN_NONE,
         )
         for n in names
     )

@@ -207,7 +207,7 @@ def features_with(change: Callable[[dict[str, Any]], object], folder: Path) -> d
     [
         lambda w: w["catalogue"]["features"][3].update(bounds=[0, 7]),
         lambda w: w["catalogue"]["features"].insert(0, w["catalogue"]["features"].pop(1)),
-        lambda w: w["catalogue"]["kinds"][0].update(is_authorised=False),
+        lambda w: w["catalogue"]["kinds"][0].update(is_scheduled=True),
         lambda w: w.update(digest="0" * 64),
         lambda w: w["importance"].pop(),
         lambda w: w["had_unknown"].append(True),

@@ -152,7 +152,16 @@ KIND_CHANGES: dict[str, Any] = {
     "is_scheduled": True,
     "is_authorised": True,
     "follows": False,
+    "is_sealed": True,
+    "authorised_months": 12,
+    "silence": Absent.UNKNOWN,
+    "linked_by": ("TST//SEEN",),
+    "linked_before": True,
+    "coded_text": "ICD-10",
+    "is_trace": True,
 }
+# A kind behind an authorisation also says when the right ends, and its silence says nothing.
+AUTHORISED = {"is_authorised": True, "authorised_months": 12, "silence": Absent.UNKNOWN}
 
 
 def test_every_field_of_a_definition_is_tried_below() -> None:
@@ -171,7 +180,8 @@ def test_any_change_of_a_feature_changes_the_digest_and_survives_json(name: str)
 @pytest.mark.parametrize("name", KIND_CHANGES)
 def test_any_change_of_an_event_kind_changes_the_digest_and_survives_json(name: str) -> None:
     small = Catalogue("small", (PAID, SEEN), ())
-    other = Catalogue("small", (replace(PAID, **{name: KIND_CHANGES[name]}), SEEN), ())
+    together = AUTHORISED if name in ("is_authorised", "authorised_months") else {}
+    other = Catalogue("small", (replace(PAID, **{name: KIND_CHANGES[name], **together}), SEEN), ())
     assert other.digest != small.digest
     assert catalogue_from_json(other.as_json()) == other
 

@@ -21,7 +21,7 @@ from tests.records import CORE, META, at, dataset, event, history, household, me
 
 COMMANDS = {entry.name: entry for entry in entry_points(group=GROUP)}
 PROMISED = {
-    "simulate", "check", "catalog", "panel", "vectors", "train", "publish", "verify", "score", "assess", "serve",
+    "simulate", "check", "catalog", "panel", "vectors", "train", "publish", "verify", "score", "assess", "serve", "rules",
 }  # fmt: skip
 
 
@@ -100,7 +100,9 @@ def test_the_whole_helps_and_tells_its_version() -> None:
         ["evaluate", "EMPTY", "DATA"],
         ["serve", "EMPTY"],
         ["catalog", "events", "--catalogue", "atlantis"],
-        ["catalog", "policies"],
+        ["catalog", "policies", "--catalogue", "eph"],
+        ["rules", "check", "--packs", "EMPTY"],
+        ["rules", "report", "EMPTY", "--as-of", "2025-06-30"],
         ["vectors", "DATA", "--as-of", "9999-12-31", "--out", "OUT"],
     ],
     ids=lambda arguments: " ".join(arguments),

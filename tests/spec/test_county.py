@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from features.catalogue import CORE, catalogue
+from features.catalogue import CORE, Catalogue, catalogue
 from features.dataset import Dataset, read_dataset, read_meta
 from features.intake import admit
 from features.window import MICROS_PER_DAY, as_of_moment, parsed
-from training.county.assumptions import ASSUMPTIONS, SEASONS
+from training.county.assumptions import ASSUMPTIONS, SEASONS, Assumptions
+from training.county.block import Block, lived_through
+from training.county.chance import Chance
 from training.county.grid import county_grid
-from training.county.simulate import simulate
+from training.county.hazard import Hazard
+from training.county.ledger import Happenings
+from training.county.reporting import Names, reported
+from training.county.shocks import weather
+from training.county.simulate import happenings, simulate
 from training.labels import label, label_rows
 from training.moments import moments
 
-HOUSEHOLDS, MONTHS, SEED = 3_000, 48, 5
+HOUSEHOLDS, MONTHS, SEED = 5_000, 60, 5
 REGISTERS = ("DB", "TK", "LIP", "MON", "HKM")
+PAID_ON = ("ELD//SUBSIDY", "DIS//SUB_CARE", "DIS//SUB_LIVING")
 YEAR_AND_A_HALF = pd.Timedelta(days=550)
 
 
@@ -66,7 +73,104 @@ def test_intake_refuses_nothing_and_knows_every_code(county: County) -> None:
 
 def test_every_declared_kind_occurs(county: County) -> None:
     declared = set(catalogue(CORE).by_code)
+    assert len(declared) == 107
     assert declared - set(county.data.events["code"]) == set()
+
+
+def _block(assumptions: Assumptions, households: int = 400) -> Block:
+    grid = county_grid(assumptions, 30)
+    over = weather(assumptions, grid, Chance(4, -1).of("weather"))
+    return lived_through(assumptions, grid, Hazard(assumptions, grid), households, Chance(4, 0), over)
+
+
+def _facts(what: Happenings, of: Catalogue) -> pd.DataFrame:
+    """Facts as values, whatever the position of code and text."""
+    return pd.DataFrame(
+        {
+            "code": np.array([kind.code for kind in of.kinds])[what.code],
+            "household": what.household,
+            "person": what.person,
+            "moment": what.moment,
+            "value": what.value,
+            "text": np.array([*what.texts, None], dtype=object)[what.text],
+        }
+    )
+
+
+def test_a_further_code_leaves_the_reports_of_all_others_as_they_are() -> None:
+    block, whole, extra = _block(ASSUMPTIONS), catalogue(CORE), "GRD//VISIT"
+    fewer = Catalogue(CORE, tuple(kind for kind in whole.kinds if kind.code != extra), ())
+    what, _ = happenings(block, whole)
+    codes = np.array([kind.code for kind in whole.kinds])
+    kept = what.taken(np.flatnonzero(codes[what.code] != extra))
+    moved = np.array([0 if code == extra else list(fewer.by_code).index(code) for code in codes])
+    kept = replace(kept, code=moved[kept.code])
+    tables = [
+        reported(ASSUMPTIONS, block.grid, of, facts, block.standing.visibility, Names(1, 1, 1), block.chance)
+        for of, facts in ((whole, what), (fewer, kept))
+    ]
+    rows = [table[table["code"] != extra].drop(columns=["event_id", "supersedes"]) for table in tables]
+    assert (tables[0]["code"] == extra).sum() > 100
+    pd.testing.assert_frame_equal(rows[0].reset_index(drop=True), rows[1].reset_index(drop=True))
+
+
+def test_more_or_fewer_traces_disturb_nothing_else() -> None:
+    """Other visits, leases and water failures leave truth and all other facts untouched: they cause nothing."""
+    traces = replace(
+        ASSUMPTIONS.traces,
+        visited=(2.0, 2.0, 4.0, 6.0),
+        leased_by_others=(0.5, 0.5, 0.5),
+        water_fails=2.0,
+        fraud_loss=(9.0, 0.1),
+    )
+    usual, changed = _block(ASSUMPTIONS), _block(replace(ASSUMPTIONS, traces=traces))
+    np.testing.assert_array_equal(usual.course.truth, changed.course.truth)
+    facts = [_facts(happenings(block, catalogue(CORE))[0], catalogue(CORE)) for block in (usual, changed)]
+    touched = ("GRD//VISIT", "GRD//LIVING", "GRD//DIGITAL", "HSG//RENT", "WTR//OUTAGE", "HKM//FRAUD_LOSS")
+    assert all(not facts[0][facts[0]["code"] == code].equals(facts[1][facts[1]["code"] == code]) for code in touched)
+    others = [table[~table["code"].isin(touched)].reset_index(drop=True) for table in facts]
+    assert others[0]["code"].nunique() > 90
+    pd.testing.assert_frame_equal(others[0], others[1])
+
+
+def test_what_happens_to_an_area_reaches_each_of_its_households_once_and_on_one_day(county: County) -> None:
+    rows = county.first_reports
+    rows = rows[rows["code"].str.startswith("ARE//")].merge(county.data.households, on="household_id")
+    assert not rows.duplicated(["household_id", "code", "occurred_at"]).any()
+    each = rows.groupby(["township", "code", "occurred_at"]).agg(
+        known=("known_at", "nunique"), values=("value", "nunique"), reached=("household_id", "nunique")
+    )
+    assert (each[["known", "values"]] == 1).all(axis=None)
+    living = county.data.households["township"].value_counts().reindex(each.index.get_level_values("township"))
+    assert (each["reached"] > 0.8 * living.to_numpy()).all(), "all but those who have left the county"
+    assert set(rows.loc[rows["code"] == "ARE//PRICE", "residence"]) == {"rural"}
+
+
+def test_the_new_records_come_after_what_they_follow(county: County) -> None:
+    events = county.first_reports
+    moment = {code: rows.groupby("household_id")["occurred_at"] for code, rows in events.groupby("code")}
+    for before, after in (
+        ("UTL//ARREARS", "UTL//CUTOFF"),
+        ("HSG//RENT_SUB", "HSG//RENT_ARREARS"),
+        ("BIZ//REGISTER", "BIZ//CLOSE"),
+        ("PRI//IMPRISON", "PRI//RELEASE"),
+        ("HLT//MAJOR_DX", "CHR//APPEAL"),
+    ):
+        last = moment[after].max()
+        first = moment[before].min().reindex(last.index)
+        # What came before the written months, or was not linked, is not on record.
+        seen = first.notna()
+        assert seen.mean() > 0.6 and len(last) >= 10, after
+        assert (first[seen] < last[seen]).mean() > 0.95, after
+
+
+def test_nobody_is_paid_a_wage_in_prison(county: County) -> None:
+    events = county.first_reports
+    terms = events[(events["code"] == "PRI//IMPRISON") & (events["occurred_at"] > events["known_at"].min())]
+    paid = events[events["code"] == "EMP//WAGE"].merge(terms[["person_id", "occurred_at", "value"]], on="person_id")
+    since = (paid["occurred_at_x"] - paid["occurred_at_y"]).dt.days / 30.44
+    assert len(terms) > 40 and len(paid) > 0, "some of them earned before"
+    assert not ((since > 1.1) & (since < paid["value_y"] - 1.1)).any()
 
 
 def test_dataset_json_says_what_the_tables_hold(county: County) -> None:
@@ -133,7 +237,8 @@ def test_silent_households_leave_traces_only_in_registers(county: County) -> Non
     share = (county.visibility == "none").mean()
     assert share == pytest.approx(ASSUMPTIONS.silent_share, abs=0.015)
     category = county.data.events["code"].str.split("//").str[0]
-    elsewhere = county.data.events[~category.isin(REGISTERS)].groupby("household_id").size()
+    # What concerns a whole area is delivered for everyone and shows nobody.
+    elsewhere = county.data.events[~category.isin((*REGISTERS, "ARE"))].groupby("household_id").size()
     per_household = elsewhere.reindex(county.visibility.index, fill_value=0).groupby(county.visibility).mean()
     assert per_household["none"] < 0.08 * per_household["full"]
     assert per_household["thin"] < 0.95 * per_household["full"]
@@ -184,10 +289,13 @@ def test_the_dead_leave_their_household(county: County) -> None:
     assert left.notna().all()
     assert ((after > pd.Timedelta(0)) & (after < pd.Timedelta(days=1))).all()
     theirs = events[events["person_id"].isin(died.index) & (events["status"] == "original")]
-    # A payment booked by mistake may stand after a death until it is withdrawn; nothing else does.
+    # A payment booked by mistake may stand after a death until it is withdrawn, and some benefits are paid on until an
+    # office learns of the death; nothing else stands there.
     mistaken = theirs["event_id"].isin(events.loc[events["status"] == "retracted", "supersedes"])
     posthumous = theirs["occurred_at"] > died.reindex(theirs["person_id"]).to_numpy()
-    assert not (posthumous & ~mistaken & (theirs["known_at"] < county.until - YEAR_AND_A_HALF)).any()
+    posthumous &= ~mistaken & (theirs["known_at"] < county.until - YEAR_AND_A_HALF)
+    assert set(theirs.loc[posthumous, "code"]) <= set(PAID_ON)
+    assert 0 < theirs.loc[posthumous, "person_id"].nunique() < 0.05 * len(died)
 
 
 def test_an_entry_is_followed_by_its_exit_unless_it_still_runs(county: County) -> None:

@@ -83,7 +83,7 @@ def refused(document: Any, now: int = NOW) -> list[tuple[tuple[str | int, ...], 
 def test_the_example_of_the_contract_is_read() -> None:
     tables = cases(call()).tables
     assert tables.events["value"].tolist() == [14200.0]
-    assert tables.events["known_at"].iloc[0].isoformat() == "2026-10-13T16:00:00+00:00"
+    assert tables.events["known_at"].iloc[0].isoformat() == "2026-10-13T16:00:01+00:00"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""Every assumed number of the synthetic county, in one place.
+"""Every assumed number of the synthetic county: what it is, what befalls it, and what a real check centre found.
+
+The numbers of departments that only leave traces stand in `assumptions_traces.py`, held here as `traces`.
 
 Nothing here is an estimate for a real county. The figures were chosen so that the county is plausible in its orders
 of magnitude and useful as a test bed: about one household in eighteen enters a supported or monitored status within
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from training.county.assumptions_traces import TRACES, Traces
 from training.county.profiles import ShockKind, Template
 
 SEASONS: dict[str, tuple[float, ...]] = {
@@ -315,7 +318,8 @@ class Assumptions:
     hidden_pull: tuple[float, float, float] = (0.4, 0.5, 0.5)
     # Chance that a department's data reach a household's record: well seen, thinly seen, silent.
     linked_shares: tuple[float, float, float] = (0.996, 0.85, 0.03)
-    # Yearly chance to sign an authorisation: anyone, and those in a status or above this monthly hazard.
+    # Yearly chance to sign an authorisation without an application: anyone, and those in a status or above this
+    # monthly hazard.
     signs_yearly: tuple[float, float] = (0.015, 0.35)
     pressed_from: float = 0.02
     authorisation_months: int = 12
@@ -329,11 +333,26 @@ class Assumptions:
     housing_fund_from: float = 4200.0
     housing_fund_share: float = 0.12
 
+    # --- what checks find -----------------------------------------------------------------------------------------
+    # Not assumed but counted by a real check centre, of an S province. Here they are priors: the county holds such
+    # cases at about these rates. Recipients of a disability subsidy who drew destitute support as well.
+    duplicate_share: float = 1_116 / 199_292
+    # Checks on request, as the tables of three years give them: the record contradicted what was declared. In the
+    # first year of checks much comes to light, later little. The first written year stands for that first year.
+    contradicted_first_year: float = 6_380 / 29_296
+    contradicted_later: float = (1_948 + 5) / (48_814 + 105)
+    # Applicants for housing aid (here: for the rent subsidy) and for medical aid.
+    contradicted_housing: float = 438 / 2_776
+    contradicted_medical: float = 75 / 813
+    # What the departments leave on record that changes nothing.
+    traces: Traces = TRACES
+
     # --- reporting ------------------------------------------------------------------------------------------------
     null_share: float = 0.005
     corrected_share: float = 0.010
     slip_spread: float = 0.5
-    retracted_share: float = 0.003
+    # Of the payments that can be withdrawn.
+    retracted_share: float = 0.0035
     correction_days: tuple[int, int] = (30, 120)
     longest_lag_days: float = 540.0
 

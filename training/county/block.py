@@ -52,6 +52,7 @@ class Block:
     lives: Lives
     working: Working
     residents: Residents
+    weather: Weather
 
     @property
     def people(self) -> People:
@@ -106,6 +107,17 @@ class Block:
         found = self.home[np.where(inside, person, 0), np.where(inside, month, 0)]
         return np.where(inside, found, -1)
 
+    def counted(self, who: Bools) -> Ints:
+        """How many of the people in `who` (persons x months) each household has; households x months."""
+        person, month = np.nonzero(who & (self.home >= 0))
+        cell = self.home[person, month] * self.grid.simulated + month
+        return np.bincount(cell, minlength=self.n * self.grid.simulated).reshape(self.n, self.grid.simulated)
+
+    def lived_in(self, household: Ints, month: Ints) -> Bools:
+        """Whether somebody lives in given households in given months; false outside the simulated months."""
+        inside = (household >= 0) & (month >= 0) & (month < self.grid.simulated)
+        return inside & (self.members[np.where(inside, household, 0), np.where(inside, month, 0)] > 0)
+
     def sometime(self, rng: np.random.Generator, month: Ints) -> Ints:
         """An ordinary moment in each of the months."""
         return self.grid.moment(month, rng.uniform(*ORDINARY, len(month)))
@@ -153,5 +165,5 @@ def lived_through(
     course = live_through(assumptions, grid, hazard, exposure, struck, places.ends, chance.of("status"))
     return Block(
         assumptions, grid, chance, places, whole, standing, exposure, struck, course, lives, working,
-        Residents(people, n),
+        Residents(people, n), over_townships,
     )  # fmt: skip

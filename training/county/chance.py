@@ -28,6 +28,14 @@ class Chance:
         key = (self.block + 1, zlib.crc32(purpose.encode()))
         return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy=self.seed, spawn_key=key)))
 
+    def of_county(self, purpose: str) -> np.random.Generator:
+        """The generator of one purpose that is the same for every block: what comes over whole townships.
+
+        >>> float(Chance(7, 0).of_county("prices").random()) == float(Chance(7, 3).of_county("prices").random())
+        True
+        """
+        return Chance(self.seed, -1).of(purpose)
+
 
 def drawn(rng: np.random.Generator, shares: tuple[float, ...], size: int) -> Ints:
     """Indices drawn with the given shares."""

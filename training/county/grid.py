@@ -55,6 +55,10 @@ class Grid:
         base = self.starts[inside] + (which - inside) * length
         return np.asarray((base + np.asarray(part) * length) // SECOND * SECOND, np.int64)
 
+    def month_of(self, moment: Ints) -> Ints:
+        """The month of each moment; -1 before the grid."""
+        return np.asarray(np.searchsorted(self.starts, moment, side="right") - 1, np.int64)
+
     def calendar(self) -> Ints:
         """The calendar month (0 is January) of every month of the grid."""
         return np.arange(self.reach) % 12

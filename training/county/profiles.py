@@ -1,4 +1,4 @@
-"""The form of two assumptions: how a household starts, and what a blow does. The numbers stand in `assumptions.py`."""
+"""The form of assumptions: how a household starts, what a blow does, what follows one. The numbers stand elsewhere."""
 
 from __future__ import annotations
 
@@ -44,3 +44,15 @@ class ShockKind:
     weakness: str
     susceptible: float
     regional: float = 0.0
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Something that happens to any household `yearly` times a year, and follows this share of blows of size 1.
+
+    `wait` is the range of months between the blow and it, both included.
+    """
+
+    yearly: float
+    after: float
+    wait: tuple[int, int]

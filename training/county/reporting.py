@@ -1,11 +1,13 @@
 """How departments report a block's happenings: who sees whom, with what delay, with gaps, corrections and withdrawals.
 
-The result is the events table as an extract of the county's platform would hold it at the end of the data.
+The result is the events table as an extract of the county's platform would hold it at the end of the data. Each code is
+reported with random numbers of its own, and each department's links are drawn apart: a further code in the catalogue
+leaves the reports of all others as they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.catalogue import Catalogue
-from features.definition import EventKind
+from features.definition import EventKind, Level
 from features.event import EVENTS, Status
 from features.unit import Unit
 from features.window import MICROS_PER_DAY, NEVER, has_begun, has_not_ended, is_known
 from training.county.assumptions import Assumptions
+from training.county.chance import Chance
 from training.county.grid import SECOND, Bools, Floats, Grid, Ints
 from training.county.ledger import Happenings
 from training.county.standing import SILENT
@@ -28,15 +31,22 @@ REGISTERS = ("DB", "TK", "LIP", "MON", "HKM")
 # Civil affairs pays these itself and so always has them, except for households that nobody deals with.
 OWN_PAYMENTS = ("LS", "CHD", "MAI")
 # Only payments are ever withdrawn as booked by mistake; facts that decide a status or a home are not.
-WITHDRAWN = ("EMP//WAGE", "SSI//PENSION", "CLM//", "PRD//", "EDU//FEE", "ENR//PAID", "MAI//GRANT")
+WITHDRAWN = (
+    "EMP//WAGE", "SSI//PENSION", "CLM//", "PRD//", "EDU//FEE", "ENR//PAID", "MAI//GRANT", "ELD//SUBSIDY",
+    "HSG//RENT_SUB",
+)  # fmt: skip
 STATUSES = (Status.ORIGINAL.value, Status.CORRECTED.value, Status.RETRACTED.value)
 # Payments and yearly records begin with the first written month; registers are handed over with what they held before.
 FROM_THE_START = (
     "CLM//", "ENR//", "MAI//", "LS//", "EMP//WAGE", "EMP//UI_BENEFIT", "SSI//", "PRD//", "EDU//ENROL", "EDU//FEE",
-    "DIS//SUB", "DIS//REHAB", "DB//ADJUST", "MON//INCOME_SURVEY", "HLT//MENTAL_SEVERE", "TAX//", "BNK//",
+    "DIS//SUB", "DIS//REHAB", "DB//ADJUST", "MON//INCOME_SURVEY", "HLT//MENTAL_SEVERE", "TAX//", "BNK//", "PRP//",
+    "TRF//VEH", "HSG//RENT", "ELD//SUBSIDY", "HKM//RES_PERMIT", "UTL//", "WTR//", "CHR//", "INR//", "GRD//", "SLF//",
+    "ARE//PRICE", "ARE//DISASTER", "ARE//LAYOFF",
 )  # fmt: skip
 # The pay office knows what it paid; elsewhere an amount is now and then still open when the row is sent.
-PAYROLL = ("EMP//WAGE", "SSI//PENSION", "EMP//UI_BENEFIT", "DIS//SUB", "PRD//PUBLIC_POST")
+PAYROLL = (
+    "EMP//WAGE", "SSI//PENSION", "EMP//UI_BENEFIT", "DIS//SUB", "PRD//PUBLIC_POST", "ELD//SUBSIDY", "HSG//RENT_SUB",
+)  # fmt: skip
 Z_95 = 1.6448536269514722
 
 
@@ -56,17 +66,17 @@ def reported(
     what: Happenings,
     visibility: Ints,
     names: Names,
-    rng: np.random.Generator,
+    chance: Chance,
 ) -> pd.DataFrame:
     """The events table of a block, with everything known by the end of the data and nothing else."""
     kinds = catalogue.kinds
     stands = np.array([not kind.code.startswith(FROM_THE_START) for kind in kinds])[what.code]
     written = has_not_ended(what.moment, int(grid.starts[grid.warm_up])) | stands
-    what = what.taken(np.flatnonzero(written & _seen(assumptions, kinds, what, visibility, rng)))
+    what = what.taken(np.flatnonzero(written & _seen(assumptions, kinds, what, visibility, chance)))
     order = np.lexsort((what.value, what.person, what.code, what.moment, what.household))
     what = what.taken(order)
-    known = _known(assumptions, kinds, what, rng)
-    rows = _versions(assumptions, kinds, what, known, rng)
+    known = _known(assumptions, kinds, what, chance)
+    rows = _versions(assumptions, kinds, what, known, chance)
     is_in = is_known(rows.known, np.full(len(rows.known), NEVER), grid.data_until)
     scheduled = np.array([kind.is_scheduled for kind in kinds])[what.code[rows.fact]]
     is_in &= scheduled | has_begun(rows.moment, grid.data_until)
@@ -75,18 +85,30 @@ def reported(
 
 
 def _seen(
-    assumptions: Assumptions, kinds: tuple[EventKind, ...], what: Happenings, visibility: Ints, rng: np.random.Generator
+    assumptions: Assumptions, kinds: tuple[EventKind, ...], what: Happenings, visibility: Ints, chance: Chance
 ) -> Bools:
     """Which happenings reach a record: each department is linked with a household or is not."""
     categories = sorted({kind.department.category for kind in kinds})
     share = np.array(assumptions.linked_shares)[visibility]
-    linked = rng.random((len(visibility), len(categories))) < share[:, np.newaxis]
-    for name in REGISTERS:
-        linked[:, categories.index(name)] = True
-    for name in OWN_PAYMENTS:
-        linked[:, categories.index(name)] |= visibility != SILENT
+    linked = np.empty((len(categories), len(visibility)), np.bool_)
+    for at, name in enumerate(categories):
+        linked[at] = chance.of(f"linked {name}").random(len(visibility)) < share
+        if name in REGISTERS:
+            linked[at] = True
+        elif name in OWN_PAYMENTS:
+            linked[at] |= visibility != SILENT
     category = np.array([categories.index(kind.department.category) for kind in kinds])[what.code]
-    return np.asarray(linked[what.household, category])
+    # What concerns a whole area is delivered to every household of it.
+    of_area = np.array([kind.level is Level.AREA for kind in kinds])[what.code]
+    return np.asarray(linked[category, what.household] | of_area)
+
+
+def _by_code(code: Ints) -> Iterator[tuple[int, Ints]]:
+    """Each code that occurs, with its rows in order."""
+    order = np.argsort(code, kind="stable")
+    codes, starts = np.unique(code[order], return_index=True)
+    for each, rows in zip(codes, np.split(order, starts[1:]), strict=True):
+        yield int(each), rows
 
 
 def lag_days(kind: EventKind, longest: float, rng: np.random.Generator, n: int) -> Floats:
@@ -98,10 +120,10 @@ def lag_days(kind: EventKind, longest: float, rng: np.random.Generator, n: int) 
     return np.asarray(np.minimum(median * np.exp(spread * rng.standard_normal(n)), longest))
 
 
-def _known(assumptions: Assumptions, kinds: tuple[EventKind, ...], what: Happenings, rng: np.random.Generator) -> Ints:
+def _known(assumptions: Assumptions, kinds: tuple[EventKind, ...], what: Happenings, chance: Chance) -> Ints:
     days = np.zeros(len(what.code))
-    for code in np.unique(what.code):
-        rows = np.flatnonzero(what.code == code)
+    for code, rows in _by_code(what.code):
+        rng = chance.of(f"lag {kinds[code].code}")
         days[rows] = lag_days(kinds[code], assumptions.longest_lag_days, rng, len(rows))
     later = what.moment + (days * MICROS_PER_DAY).astype(np.int64) // SECOND * SECOND
     return np.where(what.known == NEVER, later, what.known)
@@ -120,43 +142,57 @@ class _Versions:
 
 
 def _versions(
-    assumptions: Assumptions, kinds: tuple[EventKind, ...], what: Happenings, known: Ints, rng: np.random.Generator
+    assumptions: Assumptions, kinds: tuple[EventKind, ...], what: Happenings, known: Ints, chance: Chance
 ) -> _Versions:
     """First reports, some with a slip that is corrected later; and payments booked by mistake, withdrawn later."""
     n = len(what.code)
     value = what.value.copy()
-    is_valued = ~np.isnan(value)
-    is_money = np.array([kind.unit is Unit.MONEY and not kind.is_entry for kind in kinds])[what.code]
-    is_open = np.array([not kind.code.startswith(PAYROLL) for kind in kinds])[what.code]
-    draw = rng.random(n)
-    value[is_valued & is_money & is_open & (draw < assumptions.null_share)] = np.nan
-    slip_below = assumptions.null_share + assumptions.corrected_share
-    slips = np.flatnonzero(is_valued & is_money & (value != 0) & (draw >= assumptions.null_share) & (draw < slip_below))
-    high = np.array([np.inf if kind.bounds is None else kind.bounds[1] for kind in kinds])
-    factor = np.exp(rng.normal(0.0, assumptions.slip_spread, len(slips)))
-    wrong = np.minimum(np.round(value[slips] * factor, 2), high[what.code[slips]])
-    right = value[slips].copy()
-    value[slips] = wrong
-    withdrawable = np.array([kind.code.startswith(WITHDRAWN) for kind in kinds])[what.code]
-    mistaken = np.flatnonzero(
-        withdrawable & is_valued & (draw > 1.0 - assumptions.retracted_share / max(withdrawable.mean(), 1e-9))
-    )
-    shift = rng.integers(1, 20, len(mistaken)) * MICROS_PER_DAY
+    slips, right, corrected_at = [], [], []
+    mistaken, shift, pause = [], [], []
+    for code, reported_rows in _by_code(what.code):
+        kind = kinds[code]
+        is_money = kind.unit is Unit.MONEY and not kind.is_entry
+        is_withdrawable = kind.code.startswith(WITHDRAWN)
+        if not is_money and not is_withdrawable:
+            continue
+        rng = chance.of(f"versions {kind.code}")
+        rows = reported_rows[~np.isnan(value[reported_rows])]
+        draw = rng.random(len(rows))
+        if is_money:
+            slip = rows[
+                (draw >= assumptions.null_share) & (draw < assumptions.null_share + assumptions.corrected_share)
+            ]
+            slip = slip[value[slip] != 0]
+            slips.append(slip)
+            right.append(value[slip].copy())
+            factor = np.exp(rng.normal(0.0, assumptions.slip_spread, len(slip)))
+            value[slip] = np.round(value[slip] * factor, 2)
+            if kind.bounds is not None:
+                value[slip] = np.minimum(value[slip], kind.bounds[1])
+            corrected_at.append(known[slip] + _pause(assumptions, rng, len(slip)))
+        if is_withdrawable:
+            twice = rows[draw > 1.0 - assumptions.retracted_share]
+            mistaken.append(twice)
+            shift.append(rng.integers(1, 20, len(twice)) * MICROS_PER_DAY)
+            pause.append(_pause(assumptions, rng, len(twice)))
+        if is_money and not kind.code.startswith(PAYROLL):
+            value[rows[draw < assumptions.null_share]] = np.nan
+    slip, ghost = _together(slips), _together(mistaken)
     # The copy lies after the original, on another day of the same person's record.
-    ghost_moment = what.moment[mistaken] + shift
-    ghost_known = known[mistaken] + shift
-    ghost_row = n + np.arange(len(mistaken))
-    ghost_value = what.value[mistaken]
-    corrected_at = known[slips] + _pause(assumptions, rng, len(slips))
-    withdrawn_at = ghost_known + _pause(assumptions, rng, len(mistaken))
+    ghost_moment, ghost_known = what.moment[ghost] + _together(shift), known[ghost] + _together(shift)
+    ghost_value = what.value[ghost]
     return _Versions(
-        fact=np.concatenate([np.arange(n), mistaken, slips, mistaken]),
-        moment=np.concatenate([what.moment, ghost_moment, what.moment[slips], ghost_moment]),
-        known=np.concatenate([known, ghost_known, corrected_at, withdrawn_at]),
-        value=np.concatenate([value, ghost_value, right, ghost_value]),
-        status=np.repeat(np.arange(3), [n + len(mistaken), len(slips), len(mistaken)]),
-        replaces=np.concatenate([np.full(n + len(mistaken), -1), slips, ghost_row]),
+        fact=np.concatenate([np.arange(n), ghost, slip, ghost]),
+        moment=np.concatenate([what.moment, ghost_moment, what.moment[slip], ghost_moment]),
+        known=np.concatenate([known, ghost_known, _together(corrected_at), ghost_known + _together(pause)]),
+        value=np.concatenate([value, ghost_value, np.concatenate([*right, np.zeros(0)]), ghost_value]),
+        status=np.repeat(np.arange(3), [n + len(ghost), len(slip), len(ghost)]),
+        replaces=np.concatenate([np.full(n + len(ghost), -1), slip, n + np.arange(len(ghost))]),
     )
+
+
+def _together(parts: list[Ints]) -> Ints:
+    return np.concatenate([*parts, np.zeros(0, np.int64)])
 
 
 def _pause(assumptions: Assumptions, rng: np.random.Generator, n: int) -> Ints:

@@ -24,13 +24,22 @@ from training.county.reporting import Names, frame, ids, lag_days, reported
 from training.county.shocks import weather
 from training.county.standing import VISIBILITY
 from training.county.stays import Stays
+from training.county.streams_area import areas
 from training.county.streams_authorised import authorised
+from training.county.streams_business import business
 from training.county.streams_education import education
+from training.county.streams_elders import elders
 from training.county.streams_family import registry
 from training.county.streams_hardship import hardship
+from training.county.streams_home import home
 from training.county.streams_income import incomes
+from training.county.streams_justice import justice
 from training.county.streams_medical import health
+from training.county.streams_police import police
+from training.county.streams_requests import requests
 from training.county.streams_status import statuses
+from training.county.streams_support import support
+from training.county.streams_visits import visits
 
 # Fixed, so that the county does not depend on how its blocks are worked through. Memory is bounded by one block.
 BLOCK = 5_000
@@ -73,7 +82,7 @@ def simulate(
             what, stays = happenings(block, of)
             writer.append(
                 "events",
-                reported(assumptions, grid, of, what, block.standing.visibility, names, chance.of("reporting")),
+                reported(assumptions, grid, of, what, block.standing.visibility, names, chance),
             )
             writer.append("members", _members(block, of, stays, names))
             writer.append("households", _households(block, names))
@@ -89,11 +98,21 @@ def happenings(block: Block, of: Catalogue) -> tuple[Happenings, Stays]:
     ledger = Ledger(of)
     stays = registry(block, ledger)
     earned = incomes(block, ledger)
-    health(block, ledger)
+    care = health(block, ledger)
     education(block, ledger)
-    statuses(block, ledger, earned.household)
-    authorised(block, ledger, earned)
-    hardship(block, ledger)
+    decided = statuses(block, ledger, earned.household)
+    severe = hardship(block, ledger, decided)
+    # From here on nothing decides anything any more: traces of what has happened, and noise.
+    homes = home(block, ledger)
+    made = requests(block, ledger, decided, homes, care)
+    authorised(block, ledger, earned, made)
+    elders(block, ledger, care.chronic, severe)
+    police(block, ledger, stays, care.broken)
+    justice(block, ledger, earned)
+    business(block, ledger)
+    support(block, ledger)
+    visits(block, ledger, homes, earned, care.chronic, severe)
+    areas(block, ledger, of)
     return ledger.happenings(), stays
 
 

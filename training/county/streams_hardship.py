@@ -10,6 +10,8 @@ from training.county.chance import lognormal, rank_within
 from training.county.grid import Bools, Floats, Ints
 from training.county.ledger import Ledger
 from training.county.people import age_band
+from training.county.posthumous import paid_on
+from training.county.streams_status import Decisions
 
 CLASSES = ("肢体", "视力", "听力", "言语", "智力", "精神")
 CERTIFICATE_MONTHS = 120
@@ -18,14 +20,18 @@ NO_GRADE = 9
 ANSWERED = ("illness", "stay", "chronic", "injury", "disability")
 
 
-def hardship(block: Block, ledger: Ledger) -> None:
-    """Enter disability, disaster and temporary-assistance events. Runs last: it reads on whom the blows fell."""
-    _disability(block, ledger, block.chance.of("disability"))
+def hardship(block: Block, ledger: Ledger, decided: Decisions) -> Bools:
+    """Enter disability, disaster and temporary-assistance events; returns who is severely disabled, persons x months.
+
+    Runs after the streams that say on whom the blows fell.
+    """
+    severe = _disability(block, ledger, decided, block.chance.of("disability"))
     _disasters(block, ledger, block.chance.of("disasters"))
     _temporary_assistance(block, ledger, block.chance.of("assistance"))
+    return severe
 
 
-def _disability(block: Block, ledger: Ledger, rng: np.random.Generator) -> None:
+def _disability(block: Block, ledger: Ledger, decided: Decisions, rng: np.random.Generator) -> Bools:
     """Certificates on record and new ones, worse grades, subsidies and costs of rehabilitation."""
     a, people = block.assumptions, block.people
     grade = np.full(len(people), NO_GRADE, np.int64)
@@ -43,8 +49,9 @@ def _disability(block: Block, ledger: Ledger, rng: np.random.Generator) -> None:
     turn = rank_within(block.shocks.household[at])
     for round_number in range(int(turn.max(initial=-1)) + 1):
         _assessed(block, ledger, at[turn == round_number], grade, kind, severe, poor, rng)
-    _subsidies(block, ledger, severe, poor, rng)
+    _subsidies(block, ledger, severe, poor, decided, rng)
     _rehabilitation(block, ledger, at, rng)
+    return severe
 
 
 def _assessed(
@@ -118,17 +125,43 @@ def _certify(
     )
 
 
-def _subsidies(block: Block, ledger: Ledger, severe: Bools, poor: Bools, rng: np.random.Generator) -> None:
-    """Monthly subsidies: for care with a severe grade, for living where the household is supported or was aided."""
+def _subsidies(
+    block: Block, ledger: Ledger, severe: Bools, poor: Bools, decided: Decisions, rng: np.random.Generator
+) -> None:
+    """Monthly subsidies: for care with a severe grade, for living where the household is supported or was aided.
+
+    Destitute support excludes both. Now and then it is overlooked that somebody draws it, or that somebody has died.
+    """
     a = block.assumptions
     applies = rng.random(len(block.people)) < a.care_subsidy_share
     reached = block.exposure.aid_class[block.people.household] < 2
+    care = severe & (applies & reached)[:, np.newaxis] & block.is_here
+    living = poor & reached[:, np.newaxis] & block.is_here
+    excluded = _excluded(block, care | living, decided)
     for code, drawing, amount in (
-        ("DIS//SUB_CARE", severe & (applies & reached)[:, np.newaxis], a.care_subsidy),
-        ("DIS//SUB_LIVING", poor & reached[:, np.newaxis], a.living_subsidy),
+        ("DIS//SUB_CARE", care & ~excluded, a.care_subsidy),
+        ("DIS//SUB_LIVING", living & ~excluded, a.living_subsidy),
     ):
-        person, month = np.nonzero(drawing & block.is_here)
+        person, month = np.nonzero(drawing)
         ledger.add(code, block.home[person, month], block.sometime(rng, month), person=person, value=amount)
+        paid_on(block, ledger, code, drawing, amount)
+
+
+def _excluded(block: Block, drawing: Bools, decided: Decisions) -> Bools:
+    """Who may not draw a subsidy in a month because of destitute support, less those whom the offices overlook.
+
+    So many are overlooked that they make up the share of all recipients whom a check found.
+    """
+    draw = block.chance.of("duplicates").random(len(decided.person))
+    # The number of each spell, one more than its position, in the months in which it holds for its person.
+    spell = np.zeros(drawing.shape, np.int64)
+    for at in np.flatnonzero(decided.person >= 0):
+        spell[decided.person[at], max(0, decided.enters[at]) : max(0, decided.exits[at] + 1)] = at + 1
+    share = block.assumptions.duplicate_share
+    wanted = float((drawing & (spell == 0)).sum()) * share / (1.0 - share)
+    chance = wanted / max(float((drawing & (spell > 0)).sum()), 1.0)
+    is_overlooked = np.append(True, draw < chance)
+    return ~is_overlooked[spell]
 
 
 def _rehabilitation(block: Block, ledger: Ledger, at: Ints, rng: np.random.Generator) -> None:

@@ -15,10 +15,14 @@ from training.county.standing import WORKING_AGE
 
 @dataclass(frozen=True)
 class Incomes:
-    """What came in: realised monthly household income (households x months) and who worked (persons x months)."""
+    """What came in: realised monthly household income (households x months) and who worked (persons x months).
+
+    `unregistered` are job losses nobody registered: persons, months of the loss, months without work.
+    """
 
     household: Floats
     at_work: Bools
+    unregistered: tuple[Ints, Ints, Ints]
 
 
 def incomes(block: Block, ledger: Ledger) -> Incomes:
@@ -27,7 +31,7 @@ def incomes(block: Block, ledger: Ledger) -> Incomes:
     able = block.is_here & (block.age >= WORKING_AGE[0]) & (block.age < WORKING_AGE[1])
     able &= block.working.earns[:, np.newaxis]
     at_work = able.copy()
-    _job_losses(block, ledger, able, at_work, rng)
+    unregistered = _job_losses(block, ledger, able, at_work, rng)
     _injuries(block, ledger, able, at_work, rng)
     _arrears(block, ledger, at_work, rng)
     wages = _wages(block, ledger, at_work, rng)
@@ -39,7 +43,7 @@ def incomes(block: Block, ledger: Ledger) -> Incomes:
         present = block.home >= 0
         cell = block.home * block.grid.simulated + np.arange(block.grid.simulated)
         total = total + np.bincount(cell[present], amount[present], total.size).reshape(total.shape)
-    return Incomes(total, at_work)
+    return Incomes(total, at_work, unregistered)
 
 
 def _growth(block: Block) -> Floats:
@@ -55,8 +59,13 @@ def _stopped(person: Ints, month: Ints, length: Ints, of: Bools) -> None:
     of[person[at][inside], when[inside]] = False
 
 
-def _job_losses(block: Block, ledger: Ledger, able: Bools, at_work: Bools, rng: np.random.Generator) -> None:
-    """Each job loss takes an earner of the household who has work; months follow without it, then a new start."""
+def _job_losses(
+    block: Block, ledger: Ledger, able: Bools, at_work: Bools, rng: np.random.Generator
+) -> tuple[Ints, Ints, Ints]:
+    """Each job loss takes an earner of the household who has work; months follow without it, then a new start.
+
+    Returns person, month and length of the losses that nobody registered.
+    """
     a, people = block.assumptions, block.people
     at = block.blows("job_loss")
     order = np.lexsort((block.shocks.month[at], block.shocks.household[at]))
@@ -75,7 +84,10 @@ def _job_losses(block: Block, ledger: Ledger, able: Bools, at_work: Bools, rng: 
         hit, person = now[person >= 0], person[person >= 0]
         _stopped(person, block.shocks.month[at[hit]] + 1, lengths[hit] - 1, at_work)
     person = block.befell[at]
-    hit = np.flatnonzero((person >= 0) & (rng.random(len(at)) < a.unemployment_registered))
+    registered = rng.random(len(at)) < a.unemployment_registered
+    silent = np.flatnonzero((person >= 0) & ~registered)
+    unregistered = person[silent], block.shocks.month[at[silent]], lengths[silent]
+    hit = np.flatnonzero((person >= 0) & registered)
     person, month, length = person[hit], block.shocks.month[at[hit]], lengths[hit]
     ledger.add(
         "EMP//UNEMP",
@@ -100,6 +112,7 @@ def _job_losses(block: Block, ledger: Ledger, able: Bools, at_work: Bools, rng: 
     _public_posts(block, ledger, person[posted], month[posted], rng)
     trained = np.flatnonzero(block.shocks.aided[at[hit]] & (rng.random(len(hit)) < a.trained_after_loss))
     _training(block, ledger, person[trained], month[trained] + 2, rng)
+    return unregistered
 
 
 def _benefit(block: Block, ledger: Ledger, person: Ints, month: Ints, length: Ints, rng: np.random.Generator) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from training.county.block import Block
@@ -11,29 +13,48 @@ from training.county.ledger import Ledger
 from training.county.people import age_band
 
 MAJOR = ("I63", "C34", "C16", "C50", "N18", "I21", "K74", "C22", "S72")
-PLAIN = ("J18", "K35", "K80", "M51", "J44", "N20", "I10", "S82")
+FRACTURE = "S82"
+PLAIN = ("J18", "K35", "K80", "M51", "J44", "N20", "I10", FRACTURE)
 CHRONIC = ("I10", "E11", "J44", "I25", "M06", "B18")
 INJURED = ("S72", "S82", "S06", "S32")
 
 
-def health(block: Block, ledger: Ledger) -> None:
+@dataclass(frozen=True)
+class Care:
+    """Who needs chronic care (persons x months), who got medical aid when, and who broke a leg when.
+
+    `aided` are persons and months; `broken` are persons, months and moments of stays after a fracture, and the size
+    of the blow.
+    """
+
+    chronic: Bools
+    aided: tuple[Ints, Ints]
+    broken: tuple[Ints, Ints, Ints, Floats]
+
+
+def health(block: Block, ledger: Ledger) -> Care:
     """Enter all health events."""
     rng = block.chance.of("health")
-    chronic = _chronic(block, ledger, rng)
-    _illnesses(block, ledger, chronic, rng)
-    _plain_stays(block, ledger, rng)
+    chronic, aided = _chronic(block, ledger, rng)
+    aided_too = _illnesses(block, ledger, chronic, rng)
+    broken = _plain_stays(block, ledger, rng)
     _injured(block, ledger, rng)
     _visits(block, ledger, chronic, rng)
     _severe_mental(block, ledger, rng)
     _insurance(block, ledger, block.chance.of("insurance"))
+    person, month = (np.concatenate(part) for part in zip(aided, aided_too, strict=True))
+    return Care(chronic, (person, month), broken)
 
 
 def _by_age(block: Block, rates: tuple[float, ...], who: Ints, when: Ints) -> Floats:
     return np.asarray(np.array(rates)[age_band(block.age[who, when])])
 
 
-def _chronic(block: Block, ledger: Ledger, rng: np.random.Generator) -> Bools:
-    """Who needs chronic care in each month: those on record from the start, and those who fall chronically ill."""
+def _chronic(block: Block, ledger: Ledger, rng: np.random.Generator) -> tuple[Bools, tuple[Ints, Ints]]:
+    """Who needs chronic care in each month: those on record from the start, and those who fall chronically ill.
+
+    With it, who of the latter got medical aid, and when.
+    """
     a, grid = block.assumptions, block.grid
     needs = np.zeros(block.home.shape, np.bool_)
     old = np.flatnonzero(block.working.chronic)
@@ -70,7 +91,7 @@ def _chronic(block: Block, ledger: Ledger, rng: np.random.Generator) -> Bools:
     _assistance(
         block, ledger, person[helped], month[helped] + 1, a.chronic_aided_cost * block.shocks.size[at[helped]], rng
     )
-    return needs
+    return needs, (person[helped], month[helped] + 1)
 
 
 def _stay(
@@ -81,8 +102,8 @@ def _stay(
     cost: Floats,
     texts: tuple[str, ...],
     rng: np.random.Generator,
-) -> None:
-    """Hospital stays with their days, and now and then a reversal of part of the bill."""
+) -> tuple[Ints, Ints]:
+    """Hospital stays with their days, and now and then a reversal of part of the bill; their moments and diagnoses."""
     a = block.assumptions
     home, moment = block.home_in(person, month), block.sometime(rng, month)
     icd = rng.integers(0, len(texts), len(person))
@@ -98,6 +119,7 @@ def _stay(
         person=person[turned],
         value=back,
     )
+    return moment, icd
 
 
 def _assistance(
@@ -107,8 +129,11 @@ def _assistance(
     ledger.add("MAI//GRANT", block.home_in(person, month), block.sometime(rng, month), person=person, value=amount)
 
 
-def _illnesses(block: Block, ledger: Ledger, chronic: Bools, rng: np.random.Generator) -> None:
-    """Serious illness: a diagnosis, one to three stays, medical assistance where aid follows, then chronic care."""
+def _illnesses(block: Block, ledger: Ledger, chronic: Bools, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Serious illness: a diagnosis, one to three stays, medical assistance where aid follows, then chronic care.
+
+    Returns who got the assistance, and when.
+    """
     a = block.assumptions
     at = block.blows("illness")
     person = block.befallen(rng, at, lambda who, when: _by_age(block, a.illness_by_age, who, when))
@@ -128,18 +153,22 @@ def _illnesses(block: Block, ledger: Ledger, chronic: Bools, rng: np.random.Gene
     _assistance(block, ledger, person[row][aided], when[aided] + 1, cost[aided], rng)
     reach = np.repeat(np.arange(len(at)), np.minimum(a.care_after_illness_months, block.grid.simulated - month))
     chronic[person[reach], month[reach] + rank_within(reach)] = True
+    return person[row][aided], when[aided] + 1
 
 
-def _plain_stays(block: Block, ledger: Ledger, rng: np.random.Generator) -> None:
+def _plain_stays(block: Block, ledger: Ledger, rng: np.random.Generator) -> tuple[Ints, Ints, Ints, Floats]:
+    """Stays that are soon over. Returns the fractures among them: person, month, moment, size of the blow."""
     at = block.blows("stay")
     person = block.befallen(rng, at, lambda who, when: _by_age(block, block.assumptions.illness_by_age, who, when))
     block.befell[at] = person
     at, person = at[person >= 0], person[person >= 0]
     cost = lognormal(rng, block.assumptions.plain_stay, len(at)) * block.shocks.size[at]
     month = block.shocks.month[at]
-    _stay(block, ledger, person, month, cost, PLAIN, rng)
+    moment, icd = _stay(block, ledger, person, month, cost, PLAIN, rng)
     aided = np.flatnonzero(block.shocks.aided[at])
     _assistance(block, ledger, person[aided], month[aided] + 1, cost[aided], rng)
+    broken = np.flatnonzero(icd == PLAIN.index(FRACTURE))
+    return person[broken], month[broken], moment[broken], block.shocks.size[at[broken]]
 
 
 def _injured(block: Block, ledger: Ledger, rng: np.random.Generator) -> None:

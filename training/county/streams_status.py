@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,32 @@ from training.county.grid import Bools, Floats, Ints
 from training.county.ledger import Ledger
 
 DIBAO, DESTITUTE, EDGE, RIGID, MONITORED = range(5)
-RULES = ("收入超过标准", "财产超过标准", "材料不全")
 JULY, NOVEMBER = 6, 10
 
 
-def statuses(block: Block, ledger: Ledger, income: Floats) -> None:
-    """Enter all status events. `income` is realised monthly household income, households x months."""
+@dataclass(frozen=True)
+class Decisions:
+    """What was decided about statuses.
+
+    One entry a spell: household, months of entry and exit, moment of entry, route, and the person who is supported as
+    destitute (-1 where none). `refused` and `refused_in` are the households and months of dibao refusals, `refused_at`
+    their moments; the refusals themselves are entered with the applications, see `streams_requests.py`.
+    """
+
+    household: Ints
+    enters: Ints
+    exits: Ints
+    moment: Ints
+    route: Ints
+    person: Ints
+    refused: Ints
+    refused_in: Ints
+    refused_at: Ints
+
+
+def statuses(block: Block, ledger: Ledger, income: Floats) -> Decisions:
+    """Enter all status events and say what was decided. `income` is realised monthly household income, households x
+    months."""
     a, rng = block.assumptions, block.chance.of("routes")
     _out_of_poverty(block, ledger, rng)
     causes = _causes(block)
@@ -58,8 +79,19 @@ def statuses(block: Block, ledger: Ledger, income: Floats) -> None:
     rows = np.flatnonzero((route == EDGE) | (route == RIGID))
     ledger.add("LIP//EXPIRE", exits[rows], expires[rows], known=enters[rows] + 20 * MICROS_PER_DAY)
     _adjustments(block, ledger, route, amount, rng)
-    _refusals(block, ledger, rng)
+    refused, refused_in = _refusals(block)
     _surveys(block, ledger, income, route, rng)
+    return Decisions(
+        spells.household,
+        spells.enters,
+        spells.exits,
+        enters,
+        route,
+        np.where(route == DESTITUTE, person, -1),
+        refused,
+        refused_in,
+        block.sometime(block.chance.of("refusal moments"), refused_in),
+    )
 
 
 def _out_of_poverty(block: Block, ledger: Ledger, rng: np.random.Generator) -> None:
@@ -143,20 +175,14 @@ def _adjustments(block: Block, ledger: Ledger, route: Ints, amount: Floats, rng:
     ledger.add("DB//ADJUST", spells.household[row], block.sometime(rng, julys[which]), value=new)
 
 
-def _refusals(block: Block, ledger: Ledger, rng: np.random.Generator) -> None:
-    """Applications that did not succeed, the more the harder pressed the household is."""
-    a, course = block.assumptions, block.course
+def _refusals(block: Block) -> tuple[Ints, Ints]:
+    """Households and months of dibao applications without success, the more the harder pressed the household is."""
+    a, course, rng = block.assumptions, block.course, block.chance.of("DB//REJECT")
     at_risk = ~course.in_status & (block.places.ends[:, np.newaxis] > np.arange(block.grid.simulated))
     chance = np.where(at_risk, -np.expm1(-a.refused_per_intensity * course.intensity), 0.0)
     seen = block.standing.visibility < 2
     household, month = np.nonzero((rng.random(chance.shape) < chance) & seen[:, np.newaxis])
-    ledger.add(
-        "DB//REJECT",
-        household,
-        block.sometime(rng, month),
-        texts=RULES,
-        text=rng.integers(0, len(RULES), len(household)),
-    )
+    return household, month
 
 
 def _surveys(block: Block, ledger: Ledger, income: Floats, route: Ints, rng: np.random.Generator) -> None:

@@ -1,0 +1,390 @@
+"""The words that read events: whether, how many, how much, how long ago; for households or for persons."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from features.rules.facts import Facts, Span
+from features.rules.number import Number, Truths, decided
+from features.rules.syntax import Call, Param
+from features.rules.words import Where
+from features.window import (
+    ALWAYS,
+    MICROS_PER_DAY,
+    NEVER,
+    is_after,
+    is_not_before,
+    month_ends,
+    months_before,
+)
+
+if TYPE_CHECKING:
+    from features.rules.evaluation import Terms
+
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+WINDOW = ("days", "months", "from_days", "ahead_days", "this_year")
+FILTER = frozenset({"at_least", "at_most", "text_starts", "text_other_than"})
+FEWEST_MONTHS = 6
+EVER = Span(ALWAYS, NEVER)
+
+
+class EventWords:
+    """Answers the words whose argument is event codes."""
+
+    def __init__(self, facts: Facts, terms: Terms) -> None:
+        self.facts = facts
+        self.terms = terms
+
+    def truth(self, call: Call, scope: Where) -> Truths:
+        """`happened`, `on_record`, `is_open`, `followed_by` or `near`."""
+        if call.word == "happened":
+            rows, doubtful = self._rows(call)
+            surely = self._flagged(rows, scope)
+            return decided(
+                surely,
+                surely | self._flagged(doubtful, scope) | ~self._silence_is_none(call.codes, scope, self._span(call)),
+            )
+        if call.word == "on_record":
+            surely = self._flagged(self._rows(call)[0], scope)
+            return decided(surely, surely)
+        if call.word == "is_open":
+            return self._is_open(call, scope)
+        return self._followed_by(call, scope) if call.word == "followed_by" else self._near(call, scope)
+
+    def number(self, call: Call, scope: Where) -> Number:
+        """`count`, `total`, `largest` and the other words that give a number."""
+        if call.word in ("count", "reported_late", "months_with"):
+            return self._count(call, scope)
+        if call.word == "total":
+            return self._total(call, scope)
+        if call.word == "variation":
+            return self._variation(call, scope)
+        return self._one_value(call, scope)
+
+    def newest(self, call: Call, scope: Where) -> Ints:
+        """When the newest event behind the word happened; `ALWAYS` where none is."""
+        return self.facts.newest(self._rows(call)[0], scope)
+
+    def behind(self, call: Call, scope: Where, unit: int, household: int) -> set[int]:
+        """Positions among the visible rows that the word rests on for one household or person."""
+        facts = self.facts
+        first, last = facts.seen.starts[household], facts.seen.starts[household + 1]
+        kinds = np.array(facts.kinds(call.codes), np.int64)
+        mine = np.arange(first, last)
+        mine = mine[np.isin(facts.history.code[facts.seen.rows[mine]], kinds)]
+        if scope is Where.PERSON:
+            mine = mine[facts.person[mine] == unit]
+        rows = self._matching(call, facts.within(mine, self._span(call)))[0]
+        if len(rows) == 0:
+            return set()
+        if call.word == "reported_late":
+            rows = rows[self._late(call, rows)]
+        if call.word == "is_open" and scope is Where.HOUSEHOLD:
+            rows = self._beginnings(call, rows, household)
+        elif call.word in ("latest", "days_since", "is_open"):
+            rows = rows[-1:]
+        elif call.word in ("largest", "smallest"):
+            known = rows[~np.isnan(facts.value[rows])]
+            value = facts.value[known] if call.word == "largest" else -facts.value[known]
+            rows = known[[int(np.argmax(value))]] if len(known) else rows
+        other = call.option("then") or call.option("to")
+        if isinstance(other, tuple):
+            others = np.array(sorted(self.behind(Call("happened", codes=other), scope, unit, household)), np.int64)
+            rows = self._paired(call, rows, others)
+        return {int(row) for row in rows}
+
+    def _paired(self, call: Call, rows: Ints, others: Ints) -> Ints:
+        """Rows of the first codes with something after them, or near them, and what that is; without such a pair the
+        rows of the first codes."""
+        apart = self.facts.occurred[others][:, np.newaxis] - self.facts.occurred[rows][np.newaxis, :]
+        is_pair = apart > 0 if call.word == "followed_by" else np.abs(apart) <= self._reach(call)
+        return np.concatenate([rows[is_pair.any(axis=0)], others[is_pair.any(axis=1)]]) if is_pair.any() else rows
+
+    def _beginnings(self, call: Call, rows: Ints, household: int) -> Ints:
+        """The last beginnings of the spells that still run in one household; of all spells if none does."""
+        own, personal = self._running(call)
+        last: dict[int, int] = {}
+        for row in rows.tolist():
+            who = -1 if self.facts.is_of_all[row] else int(self.facts.person[row])
+            if own[household] if self.facts.is_of_all[row] else who >= 0 and personal[who]:
+                last[who] = row
+        return np.array(sorted(last.values()), np.int64) if last else rows[-1:]
+
+    # -- which rows
+
+    def _span(self, call: Call) -> Span:
+        return self.facts.span({name: value for name, value in call.options if name in WINDOW})
+
+    def _rows(self, call: Call) -> tuple[Ints, Ints]:
+        """Rows that match, and rows that may match but do not say."""
+        return self._matching(call, self.facts.rows_in(call.codes, self._span(call)))
+
+    def _matching(self, call: Call, rows: Ints) -> tuple[Ints, Ints]:
+        facts = self.facts
+        if all(name not in FILTER for name, _ in call.options):
+            return rows, rows[:0]
+        keep, doubt = np.ones(len(rows), np.bool_), np.zeros(len(rows), np.bool_)
+        for name, sign in (("at_least", 1.0), ("at_most", -1.0)):
+            limit = call.option(name)
+            if limit is None:
+                continue
+            bound = self.terms.number(limit.name)[facts.household[rows]] if isinstance(limit, Param) else limit
+            value = facts.value[rows]
+            unknown = np.isnan(value) | np.isnan(bound)
+            doubt |= unknown
+            with np.errstate(invalid="ignore"):
+                keep &= unknown | (sign * value >= sign * np.asarray(bound))
+        for name in ("text_starts", "text_other_than"):
+            wanted = call.option(name)
+            if wanted is None:
+                continue
+            says, unknown = self._text_starts(rows, wanted)
+            doubt |= unknown
+            keep &= unknown | (says if name == "text_starts" else ~says)
+        return rows[keep & ~doubt], rows[keep & doubt]
+
+    def _text_starts(self, rows: Ints, wanted: object) -> tuple[Bools, Bools]:
+        facts = self.facts
+        text = facts.text[rows]
+        unknown = text < 0
+        if isinstance(wanted, Param):
+            lists = self.terms.texts(wanted.name)
+            choices = sorted({each for each in lists if each is not None})
+            index = np.array([choices.index(each) if each is not None else -1 for each in lists], np.int64)
+            mine = index[facts.household[rows]]
+            unknown = unknown | (mine < 0)
+        else:
+            assert isinstance(wanted, tuple)
+            choices, mine = [wanted], np.zeros(len(rows), np.int64)
+        starts = np.zeros((max(1, len(choices)), len(facts.history.texts) + 1), np.bool_)
+        for i, prefixes in enumerate(choices):
+            starts[i, :-1] = [each.startswith(prefixes) for each in facts.history.texts]
+        return starts[np.maximum(mine, 0), text], unknown
+
+    def _silence_is_none(self, codes: tuple[str, ...], scope: Where, span: Span) -> Bools:
+        # A code that this history's catalogue does not know can never be reported; its silence says nothing.
+        known = np.full(self.facts.units(scope), bool(self.facts.kinds(codes)), np.bool_)
+        for kind in self.facts.kinds(codes):
+            known &= self.facts.none_means_none(kind, scope, span)
+        return known
+
+    def _flagged(self, rows: Ints, scope: Where) -> Bools:
+        unit = self.facts.unit(rows, scope)
+        flags = np.zeros(self.facts.units(scope), np.bool_)
+        flags[unit[unit >= 0]] = True
+        return flags
+
+    def _units(self, rows: Ints, scope: Where) -> tuple[Ints, Ints]:
+        unit = self.facts.unit(rows, scope)
+        return rows[unit >= 0], unit[unit >= 0]
+
+    # -- numbers
+
+    def _count(self, call: Call, scope: Where) -> Number:
+        sure, doubtful = self._rows(call)
+        n = self.facts.units(scope)
+        if call.word == "reported_late":
+            sure, doubtful = sure[self._late(call, sure)], doubtful[self._late(call, doubtful)]
+        if call.word == "months_with":
+            lo, more = self._months_with(sure, scope), self._months_with(np.concatenate([sure, doubtful]), scope)
+        else:
+            lo = np.bincount(self._units(sure, scope)[1], minlength=n)
+            more = lo + np.bincount(self._units(doubtful, scope)[1], minlength=n)
+        complete = self._silence_is_none(call.codes, scope, self._span(call))
+        return Number(lo.astype(np.float64), np.where(complete, more.astype(np.float64), np.inf))
+
+    def _late(self, call: Call, rows: Ints) -> Bools:
+        lag = call.option("lag_days")
+        assert isinstance(lag, float)
+        return is_after(self.facts.known[rows] - round(lag * MICROS_PER_DAY), self.facts.occurred[rows])
+
+    def _months_with(self, rows: Ints, scope: Where) -> Ints:
+        rows, unit = self._units(rows, scope)
+        month = self._calendar_month(rows)
+        n, width = self.facts.units(scope), int(month.max(initial=0)) + 1
+        has = np.zeros(n * width, np.bool_)
+        has[unit * width + month] = True
+        return np.asarray(has.reshape(n, width).sum(axis=1), np.int64)
+
+    def _calendar_month(self, rows: Ints) -> Ints:
+        """Calendar months after that of the oldest row."""
+        moments = self.facts.occurred[rows]
+        if len(moments) == 0:
+            return moments
+        edges = month_ends(int(moments.min()), int(moments.max()), 1, self.facts.history.time_zone)
+        return np.searchsorted(np.array(edges, np.int64), moments, side="right")
+
+    def _month_back(self, rows: Ints) -> Ints:
+        """Months back from the moment: 0 for the last one."""
+        moments = self.facts.occurred[rows]
+        oldest, edges = int(moments.min(initial=self.facts.as_of)), [self.facts.as_of]
+        while edges[-1] > oldest:
+            edges.append(months_before(self.facts.as_of, len(edges), self.facts.history.time_zone))
+        return len(edges) - np.searchsorted(np.array(edges[::-1]), moments, side="right") - 1
+
+    def _total(self, call: Call, scope: Where) -> Number:
+        n = self.facts.units(scope)
+        if not self.facts.kinds(call.codes):
+            return Number.unknown(n)
+        lo, hi = np.zeros(n), np.zeros(n)
+        for kind in self.facts.kinds(call.codes):
+            declared = self.facts.history.catalogue.kinds[kind]
+            part = Call(call.word, codes=(declared.code,), options=call.options)
+            rows, doubtful = self._rows(part)
+            rows, unit = self._units(rows, scope)
+            value = self.facts.value[rows]
+            sums = np.bincount(unit, weights=np.nan_to_num(value), minlength=n)
+            is_open = ~self.facts.none_means_none(kind, scope, self._span(call)) | self._flagged(doubtful, scope)
+            is_open |= np.bincount(unit, weights=np.isnan(value), minlength=n) > 0
+            least, most = declared.bounds or (-np.inf, np.inf)
+            lo += np.where(is_open & (least < 0), -np.inf, sums)
+            hi += np.where(is_open & (most > 0), np.inf, sums)
+        return Number(lo, hi)
+
+    def _variation(self, call: Call, scope: Where) -> Number:
+        months = call.option("months")
+        assert isinstance(months, float)
+        rows, unit = self._units(self._rows(call)[0], scope)
+        n, width = self.facts.units(scope), int(months)
+        cell = unit * width + np.minimum(self._month_back(rows), width - 1)
+        # An amount left open makes its month's total, and with it everything, not a number.
+        totals = np.bincount(cell, weights=self.facts.value[rows], minlength=n * width).reshape(n, width)
+        has = np.bincount(cell, minlength=n * width).reshape(n, width) > 0
+        mean = totals.mean(axis=1)
+        told = (has.sum(axis=1) >= FEWEST_MONTHS) & (mean > 0)
+        told &= has.all(axis=1) | self._silence_is_none(call.codes, scope, self._span(call))
+        spread = totals.std(axis=1) / np.where(mean > 0, mean, 1.0)
+        return Number(np.where(told, spread, 0.0), np.where(told, spread, np.inf))
+
+    def _one_value(self, call: Call, scope: Where) -> Number:
+        """`largest`, `smallest`, `latest`, `days_since`."""
+        facts, n = self.facts, self.facts.units(scope)
+        rows, doubtful = self._rows(call)
+        has, perhaps = self._flagged(rows, scope), self._flagged(doubtful, scope)
+        complete = self._silence_is_none(call.codes, scope, self._span(call))
+        nothing = ~has & ~perhaps & complete
+        if call.word == "days_since":
+            newest = facts.newest(rows, scope)
+            # One that may count, or that nobody reported, may have come later.
+            last = np.where(complete, np.maximum(newest, facts.newest(doubtful, scope)), self._span(call).end)
+            most, least = ((facts.as_of - each.astype(np.float64)) / MICROS_PER_DAY for each in (newest, last))
+            return Number(
+                np.where(has, least, np.where(nothing, np.nan, -np.inf)),
+                np.where(has, most, np.where(nothing, np.nan, np.inf)),
+            )
+        if call.word == "latest":
+            newest, held = self._last(rows, scope), np.full(n, np.nan)
+            told = newest > self._last(doubtful, scope)
+            held[told] = facts.value[newest[told]]
+            told = ~np.isnan(held)
+            return Number(
+                np.where(told, held, np.where(nothing, np.nan, -np.inf)),
+                np.where(told, held, np.where(nothing, np.nan, np.inf)),
+            )
+        rows, unit = self._units(rows, scope)
+        value = facts.value[rows]
+        is_largest = call.word == "largest"
+        extreme = np.full(n, -np.inf if is_largest else np.inf)
+        numbers = ~np.isnan(value)
+        (np.maximum if is_largest else np.minimum).at(extreme, unit[numbers], value[numbers])
+        is_open = perhaps | ~complete | (np.bincount(unit, weights=~numbers, minlength=n) > 0)
+        if is_largest:
+            lo, hi = extreme, np.where(is_open, np.inf, extreme)
+        else:
+            lo, hi = np.where(is_open, -np.inf, extreme), extreme
+        return Number(np.where(nothing, np.nan, lo), np.where(nothing, np.nan, hi))
+
+    def _last(self, rows: Ints, scope: Where) -> Ints:
+        """The newest of the rows for each household or person, -1 for none."""
+        rows, unit = self._units(rows, scope)
+        last = np.full(self.facts.units(scope), -1, np.int64)
+        last[unit] = rows
+        return last
+
+    # -- truths
+
+    def _is_open(self, call: Call, scope: Where) -> Truths:
+        if scope is Where.PERSON:
+            begins, ended = self._begins_and_ends(call)
+            surely = self._runs(call, begins, ended, Where.PERSON)
+        else:
+            own, personal = self._running(call)
+            home = self.facts.home[personal]
+            surely = own | (np.bincount(home, minlength=self.facts.n_households) > 0)
+        return decided(surely, surely | ~self._silence_is_none(call.codes, scope, self._span(call)))
+
+    def _running(self, call: Call) -> tuple[Bools, Bools]:
+        """Households whose own spell runs, and persons whose spell runs and who have not left."""
+        facts = self.facts
+        begins, ended = self._begins_and_ends(call)
+        is_own = facts.is_of_all[begins]
+        own = self._runs(call, begins[is_own], ended[facts.is_of_all[ended]], Where.HOUSEHOLD)
+        personal = self._runs(call, begins[~is_own], ended, Where.PERSON)
+        # Of a person in no register nobody knows that they left.
+        return own, personal & (facts.lives_here | (facts.seen.homes.household < 0))
+
+    def _begins_and_ends(self, call: Call) -> tuple[Ints, Ints]:
+        ends = call.option("ended_by")
+        assert isinstance(ends, tuple)
+        so_far = Span(ALWAYS, self.facts.as_of)
+        return self.facts.within(self.facts.rows(call.codes), so_far), self.facts.within(self.facts.rows(ends), so_far)
+
+    def _runs(self, call: Call, begins: Ints, ended: Ints, scope: Where) -> Bools:
+        facts, lapses = self.facts, call.option("lapses_months")
+        begun, over = facts.newest(begins, scope), facts.newest(ended, scope)
+        if scope is Where.PERSON:
+            # What ended for the whole household ended for everybody in it.
+            for_all = facts.newest(ended[facts.is_of_all[ended]], Where.HOUSEHOLD)
+            over = np.maximum(over, np.append(for_all, ALWAYS)[facts.home])
+        # An ending at the very instant of a beginning does not hide it: attention is kept.
+        runs = is_not_before(begun, over) & is_after(begun, ALWAYS)
+        if isinstance(lapses, float):
+            runs &= is_not_before(begun, months_before(facts.as_of, int(lapses), facts.history.time_zone))
+        return runs
+
+    def _followed_by(self, call: Call, scope: Where) -> Truths:
+        facts = self.facts
+        then = call.option("then")
+        assert isinstance(then, tuple)
+        first = facts.earliest(self._rows(call)[0], scope)
+        newest = facts.newest(facts.within(facts.rows(then), Span(ALWAYS, facts.as_of)), scope)
+        surely = is_after(newest, first) & (first != NEVER)
+        perhaps = ~self._silence_is_none(call.codes, scope, self._span(call)) | (
+            (first != NEVER) & ~self._silence_is_none(then, scope, EVER)
+        )
+        return decided(surely, surely | perhaps)
+
+    def _near(self, call: Call, scope: Where) -> Truths:
+        facts = self.facts
+        to = call.option("to")
+        assert isinstance(to, tuple)
+        rows, unit = self._units(self._rows(call)[0], scope)
+        others, other_unit = self._units(facts.within(facts.rows(to), Span(ALWAYS, facts.as_of)), scope)
+        units, moments = np.append(other_unit, unit), facts.occurred[np.append(others, rows)]
+        is_other = np.arange(len(units)) < len(others)
+        order = np.lexsort((~is_other, moments, units))
+        units, moments, is_other = units[order], moments[order], is_other[order]
+        # The nearest of the others before and after each row, in one order by unit and time.
+        place = np.arange(len(order))
+        before = np.maximum.accumulate(np.where(is_other, place, -1))
+        after = np.minimum.accumulate(np.where(is_other, place, len(order))[::-1])[::-1]
+        is_near = np.zeros(len(order), np.bool_)
+        for neighbour in (before, np.where(after < len(order), after, -1)):
+            reached = np.abs(moments[neighbour] - moments) <= self._reach(call)
+            is_near |= (neighbour >= 0) & (units[neighbour] == units) & reached
+        surely = np.zeros(facts.units(scope), np.bool_)
+        surely[units[is_near & ~is_other]] = True
+        perhaps = ~self._silence_is_none(call.codes, scope, self._span(call)) | (
+            self._flagged(rows, scope) & ~self._silence_is_none(to, scope, EVER)
+        )
+        return decided(surely, surely | perhaps)
+
+    def _reach(self, call: Call) -> int:
+        gap = call.option("within_days")
+        assert isinstance(gap, float)
+        return round(gap * MICROS_PER_DAY)

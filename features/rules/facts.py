@@ -1,0 +1,281 @@
+"""What rules read: the visible events of many households, by code, asked of the household or of each person.
+
+Everything is decided from rows that were known at the moment; windows place them by when they happened. Where nothing
+was reported, the kind of event says whether that means none (`EventKind.silence`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from features.definition import Absent, Level
+from features.history import History, Visible, visible
+from features.household import NO_BIRTH
+from features.matrix import DAYS_PER_YEAR
+from features.rules.words import Where
+from features.window import (
+    ALWAYS,
+    MICROS_PER_DAY,
+    NEVER,
+    Micros,
+    days_before,
+    is_between,
+    months_before,
+    year_start,
+)
+
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+LINK_MONTHS = 24
+
+
+class Span(NamedTuple):
+    """A window `[start, end)`."""
+
+    start: Micros
+    end: Micros
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The visible events of a history at one moment, laid out for rules.
+
+    `connected` are the sources that send to this platform at all (None for every one): the silence of a source that
+    is not connected says nothing.
+    """
+
+    history: History
+    seen: Visible
+    connected: frozenset[str] | None = None
+
+    @property
+    def as_of(self) -> Micros:
+        """The moment of judgement."""
+        return self.seen.as_of
+
+    def earlier(self, days: float) -> Facts:
+        """What was known that many days ago."""
+        return Facts(self.history, visible(self.history, days_before(self.as_of, days)), self.connected)
+
+    @property
+    def n_households(self) -> int:
+        """Households of the history."""
+        return len(self.history.household_ids)
+
+    @cached_property
+    def household(self) -> Ints:
+        """Household of each visible row."""
+        return np.repeat(np.arange(self.n_households), np.diff(self.seen.starts))
+
+    @cached_property
+    def person(self) -> Ints:
+        """Person of each visible row, -1 for the household's own and for persons who now belong elsewhere."""
+        person = self.history.person[self.seen.rows]
+        # The entry past the last person is for rows of nobody.
+        at_home = (person >= 0) & (np.append(self.home, -1)[person] == self.household)
+        return np.where(at_home, person, -1)
+
+    @cached_property
+    def is_personal(self) -> Bools:
+        """Rows recorded for a person, wherever that person belongs now."""
+        return np.asarray(self.history.person[self.seen.rows] >= 0, np.bool_)
+
+    @cached_property
+    def is_of_all(self) -> Bools:
+        """Rows that speak of the whole household: of kinds recorded for it, or without a person."""
+        of_persons = np.array([kind.level is Level.PERSON for kind in self.history.catalogue.kinds], np.bool_)
+        return ~(of_persons[self.history.code[self.seen.rows]] & self.is_personal)
+
+    @cached_property
+    def home(self) -> Ints:
+        """Household of each person; a person never registered anywhere belongs where the newest event was filed."""
+        home = self.seen.homes.household.copy()
+        person = self.history.person[self.seen.rows]
+        strangers = np.flatnonzero(self.is_personal & (np.append(home, -1)[person] < 0))
+        strangers = strangers[np.argsort(self.occurred[strangers], kind="stable")]
+        home[person[strangers]] = self.household[strangers]
+        return home
+
+    @property
+    def lives_here(self) -> Bools:
+        """Which persons live in their household now."""
+        return self.seen.homes.is_member
+
+    @cached_property
+    def occurred(self) -> Ints:
+        """When each visible row happened."""
+        return self.history.occurred[self.seen.rows]
+
+    @cached_property
+    def known(self) -> Ints:
+        """When each visible row became known."""
+        return self.history.known_at[self.seen.rows]
+
+    @cached_property
+    def value(self) -> Floats:
+        """Value of each visible row, NaN where none was given."""
+        return self.history.value[self.seen.rows]
+
+    @cached_property
+    def text(self) -> Ints:
+        """Coded text of each visible row, -1 for none."""
+        return self.history.text[self.seen.rows]
+
+    @cached_property
+    def _by_code(self) -> tuple[Ints, Ints]:
+        # A catalogue has some hundred kinds: sixteen bits, which numpy sorts by counting.
+        code = self.history.code[self.seen.rows].astype(np.int16)
+        order = np.argsort(code, kind="stable")
+        starts = np.searchsorted(code[order], np.arange(len(self.history.catalogue.kinds) + 1))
+        return order, starts
+
+    def kinds(self, patterns: tuple[str, ...]) -> tuple[int, ...]:
+        """Positions of the event kinds that the patterns name."""
+        return self.history.catalogue.positions(patterns)
+
+    def rows(self, patterns: tuple[str, ...]) -> Ints:
+        """Visible rows of these codes, by household and then in time order."""
+        kinds = self.kinds(patterns)
+        if kinds not in self._rows:
+            order, starts = self._by_code
+            parts = [order[starts[k] : starts[k + 1]] for k in kinds]
+            if len(parts) == 1:
+                return parts[0]
+            self._rows[kinds] = np.sort(np.concatenate(parts)) if parts else np.zeros(0, np.int64)
+        return self._rows[kinds]
+
+    @cached_property
+    def _rows(self) -> dict[tuple[int, ...], Ints]:
+        return {}
+
+    @cached_property
+    def _rows_in(self) -> dict[tuple[tuple[int, ...], Span], Ints]:
+        return {}
+
+    def rows_in(self, patterns: tuple[str, ...], span: Span) -> Ints:
+        """Visible rows of these codes that happened inside the span, by household and then in time order."""
+        key = (self.kinds(patterns), span)
+        if key not in self._rows_in:
+            self._rows_in[key] = self.within(self.rows(patterns), span)
+        return self._rows_in[key]
+
+    def within(self, rows: Ints, span: Span) -> Ints:
+        """Those of the rows that happened inside the span."""
+        return rows[is_between(self.occurred[rows], span.start, span.end)]
+
+    def span(self, options: dict[str, object]) -> Span:
+        """The window that keywords describe."""
+        zone = self.history.time_zone
+        if "ahead_days" in options:
+            return Span(self.as_of, days_before(self.as_of, -_number(options["ahead_days"])))
+        start, end = ALWAYS, self.as_of
+        if "days" in options:
+            start = days_before(self.as_of, _number(options["days"]))
+        elif "months" in options:
+            start = months_before(self.as_of, int(_number(options["months"])), zone)
+        elif "this_year" in options:
+            start = year_start(self.as_of, zone)
+        if "from_days" in options:
+            end = days_before(self.as_of, _number(options["from_days"]))
+        return Span(start, end)
+
+    def units(self, scope: Where) -> int:
+        """How many households or persons an answer has."""
+        return self.n_households if scope is Where.HOUSEHOLD else len(self.home)
+
+    def unit(self, rows: Ints, scope: Where) -> Ints:
+        """Household or person of rows; -1 for rows that are no person's here."""
+        return self.household[rows] if scope is Where.HOUSEHOLD else self.person[rows]
+
+    @cached_property
+    def _links(self) -> dict[tuple[tuple[str, ...], Where, Micros], Bools]:
+        return {}
+
+    def is_linked(self, patterns: tuple[str, ...], scope: Where, until: Micros) -> Bools:
+        """For whom one of the events, other than looked-up ones, came in within the 24 months up to `until`."""
+        key = (patterns, scope, until)
+        if key not in self._links:
+            kinds = self.history.catalogue.kinds
+            span = Span(months_before(until, LINK_MONTHS, self.history.time_zone), until)
+            open_ones = tuple(kinds[k].code for k in self.kinds(patterns) if not kinds[k].is_authorised)
+            linked = np.zeros(self.units(scope), np.bool_)
+            if open_ones:
+                unit = self.unit(self.rows_in(open_ones, span), scope)
+                linked[unit[unit >= 0]] = True
+            self._links[key] = linked
+        return self._links[key]
+
+    def none_means_none(self, kind: int, scope: Where, span: Span) -> Bools:
+        """For whom the silence of this kind of event inside the span means that nothing happened."""
+        declared = self.history.catalogue.kinds[kind]
+        n = self.units(scope)
+        if declared.silence is Absent.UNKNOWN:
+            return np.zeros(n, np.bool_)
+        if self.connected is not None and declared.department.source not in self.connected:
+            return np.zeros(n, np.bool_)
+        if not declared.linked_by:
+            return np.ones(n, np.bool_)
+        before = declared.linked_before and span.start != ALWAYS
+        return self.is_linked(declared.linked_by, scope, span.start if before else self.as_of)
+
+    @cached_property
+    def age_years(self) -> tuple[Floats, Floats]:
+        """Least and most age of each person; 0 to 130 where no birth date is known."""
+        birth = self.seen.homes.birth
+        years = (self.as_of / MICROS_PER_DAY - birth.astype(np.float64)) / DAYS_PER_YEAR
+        unknown = birth == NO_BIRTH
+        return np.where(unknown, 0.0, years), np.where(unknown, 130.0, years)
+
+    @cached_property
+    def n_members(self) -> Ints:
+        """People known to live in each household."""
+        return np.bincount(self.home[self.lives_here], minlength=self.n_households)
+
+    def members_aged(self, least: float, below: float) -> tuple[Ints, Ints]:
+        """How many members are surely, and how many may be, of an age in `[least, below)`."""
+        lo, hi = self.age_years
+        surely = self.lives_here & (lo >= least) & (hi < below)
+        perhaps = self.lives_here & (hi >= least) & (lo < below)
+        n = self.n_households
+        return np.bincount(self.home[surely], minlength=n), np.bincount(self.home[perhaps], minlength=n)
+
+    @cached_property
+    def sources_seen(self) -> dict[str, Bools]:
+        """For every source, which households it reported about within 24 months, with events that show them."""
+        kinds = self.history.catalogue.kinds
+        span = Span(months_before(self.as_of, LINK_MONTHS, self.history.time_zone), self.as_of)
+        found: dict[str, Bools] = {}
+        for source in sorted({kind.department.source for kind in kinds}):
+            codes = tuple(k.code for k in kinds if k.department.source == source and k.shows_household)
+            flags = np.zeros(self.n_households, np.bool_)
+            if codes:
+                flags[self.household[self.rows_in(codes, span)]] = True
+            found[source] = flags
+        return found
+
+    def newest(self, rows: Ints, scope: Where) -> Ints:
+        """When the newest of the rows happened, for each household or person; `ALWAYS` for none."""
+        unit = self.unit(rows, scope)
+        rows, unit = rows[unit >= 0], unit[unit >= 0]
+        newest = np.full(self.units(scope), ALWAYS, np.int64)
+        np.maximum.at(newest, unit, self.occurred[rows])
+        return newest
+
+    def earliest(self, rows: Ints, scope: Where) -> Ints:
+        """When the earliest of the rows happened, for each household or person; `NEVER` for none."""
+        unit = self.unit(rows, scope)
+        rows, unit = rows[unit >= 0], unit[unit >= 0]
+        earliest = np.full(self.units(scope), NEVER, np.int64)
+        np.minimum.at(earliest, unit, self.occurred[rows])
+        return earliest
+
+
+def _number(value: object) -> float:
+    assert isinstance(value, float)
+    return value

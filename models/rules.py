@@ -1,0 +1,173 @@
+"""What the rules say about every household of a history: floors, points, dimensions, kinds of poverty.
+
+It needs no boosted model and answers alone when none may be used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from features.history import History, Visible
+from features.rules.facts import Facts
+from features.rules.indicator import DIMENSIONS, POVERTY_TYPES, Indicator
+from features.rules.number import NOT_EVALUABLE, TRUE, Number
+from features.rules.rulebook import PackTerms, Rulebook, States
+from features.rules.syntax import Quantity
+from models.points import PointsModel, point_values, points_model, points_rank
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+# How much a true indicator says about its dimension, from 0 to 1: assumptions, like the weights themselves.
+SEVERITY: Mapping[str | None, float] = {"yellow": 0.4, "orange": 0.7, "red": 0.9}
+POINTS_OF_CERTAINTY = 20.0
+MOST_BY_POINTS = 0.75
+CUTS = (0.2, 0.25, 0.3, 1 / 3, 0.4, 0.5)
+SHOWN_DIMENSIONS = tuple(name for name in DIMENSIONS if name != "data")
+
+
+@dataclass(frozen=True)
+class Ruled:
+    """The rules applied to all households of a history at one moment."""
+
+    states: States
+
+    @cached_property
+    def model(self) -> PointsModel:
+        """The points model in force."""
+        return points_model(self.states)
+
+    @cached_property
+    def point_contributions(self) -> Floats:
+        """Points by household and indicator, after caps."""
+        return self.model.contributions(point_values(self.states))[0]
+
+    @cached_property
+    def points(self) -> Floats:
+        """Points by household."""
+        return np.asarray(self.point_contributions.sum(axis=1), np.float64)
+
+    @cached_property
+    def points_rank(self) -> Ints:
+        """Band of the points by household, 0 to 3."""
+        return points_rank(self.states, self.points)
+
+    @cached_property
+    def floors(self) -> dict[str, Ints]:
+        """Rank that each trigger brings, by household; triggers that brought none to anybody are left out."""
+        found = {each.id: self.states.floor(each.id) for each in self.of_mode("trigger")}
+        return {name: rank for name, rank in found.items() if rank.any()}
+
+    @cached_property
+    def floor(self) -> Ints:
+        """The highest rank of any trigger, by household."""
+        ranks = [np.zeros(self.n, np.int64), *self.floors.values()]
+        return np.asarray(np.stack(ranks).max(axis=0), np.int64)
+
+    @property
+    def n(self) -> int:
+        """Households."""
+        return self.states.facts.n_households
+
+    def of_mode(self, mode: str) -> list[Indicator]:
+        """Indicators in force of one mode."""
+        return [each for each in self.states.book.indicators if each.mode == mode]
+
+    def flagged(self, tier: str) -> dict[str, Bools]:
+        """Indicators whose reached level is `grey` or `task`, and for whom."""
+        found = {}
+        for each in self.of_mode("trigger"):
+            levels = [i for i, level in enumerate(each.levels) if level.tier == tier]
+            if levels:
+                found[each.id] = np.isin(self.states.level(each.id), levels)
+        return found
+
+    @cached_property
+    def severity(self) -> dict[str, Floats]:
+        """How much each trigger and points indicator says, from 0 to 1, by household."""
+        found = {}
+        for each in (*self.of_mode("trigger"), *self.of_mode("points")):
+            by_level = [
+                SEVERITY.get(level.tier, 0.0)
+                if each.mode == "trigger"
+                else min(level.points / POINTS_OF_CERTAINTY, MOST_BY_POINTS)
+                for level in each.levels
+            ]
+            found[each.id] = np.array([*by_level, 0.0])[self.states.level(each.id)]
+        return found
+
+    @cached_property
+    def dimensions(self) -> dict[str, Floats]:
+        """One number from 0 to 1 a dimension: several signs come nearer to 1 and never beyond; NaN where nothing
+        about the dimension can be evaluated."""
+        found = {}
+        for name in SHOWN_DIMENSIONS:
+            members = [
+                each for each in self.states.book.indicators if each.dimension == name and each.id in self.severity
+            ]
+            clear, told = np.ones(self.n), np.zeros(self.n, np.bool_)
+            for each in members:
+                clear = clear * (1.0 - self.severity[each.id])
+                told |= self.states.state(each.id) != NOT_EVALUABLE
+            found[name] = np.where(told, 1.0 - clear, np.nan)
+        return found
+
+    @cached_property
+    def poverty_types(self) -> dict[str, Floats]:
+        """Weight of each kind of poverty by household: what its true indicators say, as shares of one; all 0 where
+        none is true."""
+        sums = {name: np.zeros(self.n) for name in POVERTY_TYPES}
+        for each in (*self.of_mode("trigger"), *self.of_mode("points")):
+            for name in each.poverty_types:
+                sums[name] = sums[name] + self.severity[each.id] / len(each.poverty_types)
+        total = np.sum(list(sums.values()), axis=0)
+        return {name: np.where(total > 0, each / np.where(total > 0, total, 1.0), 0.0) for name, each in sums.items()}
+
+    @cached_property
+    def monitored_type_hint(self) -> Ints:
+        """Which type of monitored household (防返贫监测) it looks like, 0 for none.
+
+        3 sudden serious hardship: a trigger of orange or more about a blow or an expense, whatever the income; else
+        with an income trigger 1 (formerly registered poor) or 2 (at the edge).
+        """
+        sudden, poor = np.zeros(self.n, np.bool_), np.zeros(self.n, np.bool_)
+        for each in self.of_mode("trigger"):
+            if {"temporary", "expenditure"} & set(each.poverty_types):
+                sudden |= self.states.floor(each.id) >= 2
+            if "income" in each.poverty_types:
+                poor |= self.states.floor(each.id) >= 1
+        formerly = self.states.evaluation.truth(Quantity("is_formerly_poor")) == TRUE
+        return np.where(sudden, 3, np.where(poor & formerly, 1, np.where(poor, 2, 0)))
+
+    @cached_property
+    def deprivation(self) -> Number:
+        """The Alkire-Foster weighted share of the ten items, as an interval by household."""
+        found = self.states.evaluation.number(Quantity("af_score"))
+        return Number(np.maximum(found.lo, 0.0), np.minimum(found.hi, 1.0))
+
+    def number(self, quantity: str) -> Number:
+        """A named quantity by household."""
+        return self.states.evaluation.number(Quantity(quantity))
+
+
+def ruled(book: Rulebook, history: History, seen: Visible) -> Ruled:
+    """Apply the rules in force at the moment of `seen`. Raises `PackNotInForce` where no pack covers the day."""
+    in_force = book.at(seen.as_of, history.time_zone)
+    terms = PackTerms(history, book.packs, in_force.on)
+    return Ruled(States(in_force, Facts(history, seen), terms, rank_so_far))
+
+
+def rank_so_far(states: States) -> Ints:
+    """The rank that triggers and points bring, without those that ask for it themselves."""
+    ranks = [np.zeros(states.facts.n_households, np.int64)]
+    for indicator in states.book.indicators:
+        if indicator.mode == "trigger" and indicator.id not in states.book.about_the_tier:
+            ranks.append(states.floor(indicator.id))
+    model = points_model(states)
+    ranks.append(points_rank(states, model.margins(point_values(states))))
+    return np.asarray(np.stack(ranks).max(axis=0), np.int64)
