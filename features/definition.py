@@ -151,9 +151,10 @@ class EventKind:
     `silence` says how a rule reads that nothing was reported. `KNOWN_NONE`: the department reports every case, so
     nothing happened; with `linked_by` only for whom one of those events proves in the last 24 months that the
     department sees them; with `linked_before` that event must be older than the window asked about, because a record of
-    pay that begins inside it does not say that there was none before. `UNKNOWN`: silence says nothing. `coded_text` names the code list of the event's text, where
-    rules may read it. `is_trace` marks what the work of assistance itself leaves behind (a visit, an application): no
-    feature reads it, and it proves no other source.
+    pay that begins inside it does not say that there was none before. `UNKNOWN`: silence says nothing.
+
+    `coded_text` names the code list of the event's text, where rules may read it. `is_trace` marks what the work of
+    assistance itself leaves behind (a visit, an application): no feature reads it, and it proves no other source.
     """
 
     code: str

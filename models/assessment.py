@@ -72,11 +72,13 @@ OPT_OUT = "SLF//OPTOUT"
 @dataclass(frozen=True)
 class Handling:
     """How to assess. `rules_only` is the kill switch of the model; `previous` holds the last run's tiers by household;
-    `may_read_sealed` says that the reader's role may see sealed wording; `book` replaces the shipped rules."""
+    `may_read_sealed` says that the reader's role may see sealed wording; `brief` leaves out what a table of many
+    households has no column for (points items, questions, chain); `book` replaces the shipped rules."""
 
     rules_only: bool = False
     previous: Mapping[str, tuple[Previous, Micros]] = field(default_factory=dict)
     may_read_sealed: bool = False
+    brief: bool = False
     book: Rulebook | None = None
 
     def rules(self, bundle: Bundle) -> Rulebook | None:
@@ -133,12 +135,12 @@ def assessments(
             record["status"] = "rules_only"
             record["limits"] = [RULES_ONLY, *LIMITS]
         if speaking is not None and candidates is not None and rules is not None:
-            _ruled(record, speaking, with_reasons=reasons)
+            _ruled(record, speaking, with_reasons=reasons, brief=handling.brief)
             record["policy_candidates"] = [
                 {**each, "triggered_by": sorted({speaking.shown(name) for name in each["triggered_by"]})}
                 for each in candidates.records(i)
             ]
-            if reasons:
+            if reasons and not handling.brief:
                 chain = assistance_chain(
                     history, seen, i, alerts(rules.states, i), with_sealed=handling.may_read_sealed
                 )
@@ -166,20 +168,22 @@ def _opted_out(history: History, seen: Visible) -> np.typing.NDArray[np.bool_]:
     return flags
 
 
-def _ruled(record: dict[str, Any], rules: RuleRecord, *, with_reasons: bool) -> None:
+def _ruled(record: dict[str, Any], rules: RuleRecord, *, with_reasons: bool, brief: bool) -> None:
     """Add what the rules say."""
     i, of = rules.household, rules.ruled
     record["points"] = round(float(of.points[i]), 4)
     record["dimensions"] = rules.dimensions()
     record["poverty_types"] = rules.poverty_types()
     record["monitored_type_hint"] = int(of.monitored_type_hint[i]) or None
-    record["multidimensional"] = rules.multidimensional()
-    record["economics"] = rules.economics()
     record["tasks"] = rules.tasks()
     if with_reasons:
         record["triggers"] = rules.triggers()
-        record["points_items"] = rules.points_items()
         record["verification"] = rules.verification()
+    if not brief:
+        record["multidimensional"] = rules.multidimensional()
+        record["economics"] = rules.economics()
+    if with_reasons and not brief:
+        record["points_items"] = rules.points_items()
         record["questions"] = rules.questions()
 
 

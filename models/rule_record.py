@@ -73,8 +73,8 @@ class RuleRecord:
     def points_items(self) -> list[dict[str, Any]]:
         """What made up the points, the most first."""
         found = []
-        for i, each in enumerate(self.ruled.of_mode("points")):
-            points = float(self.ruled.point_contributions[self.household, i])
+        given = self.ruled.point_contributions[self.household].tolist()
+        for points, each in zip(given, self.ruled.of_mode("points"), strict=False):
             if self._state(each) == TRUE and points > 0:
                 found.append((-points, each.id, {**self._told(each, None), "points": round(points, 4)}))
         return [record for _, _, record in sorted(found, key=lambda entry: entry[:2])]
@@ -89,11 +89,11 @@ class RuleRecord:
 
     def tasks(self) -> list[str]:
         """Indicators that ask for work to be done, such as a visit that is overdue."""
-        return sorted(name for name, of in self.ruled.flagged("task").items() if of[self.household])
+        return sorted(name for name, of in self.ruled.flagged["task"].items() if of[self.household])
 
     def silent(self) -> tuple[str, ...]:
         """Indicators that say the household is too silent to be called green."""
-        found = self.ruled.flagged("grey").items()
+        found = self.ruled.flagged["grey"].items()
         return tuple(f"trigger:{name}" for name, of in sorted(found) if of[self.household])
 
     def floors(self) -> dict[str, int]:
@@ -159,7 +159,7 @@ class RuleRecord:
         return _interval(float(held.lo[self.household]), float(held.hi[self.household]), least=0.0)
 
     def _state(self, indicator: Indicator) -> int:
-        return int(self.ruled.states.state(indicator.id)[self.household])
+        return self.ruled.state_lists[indicator.id][self.household]
 
     def _level(self, indicator: Indicator) -> int:
         return int(self.ruled.states.level(indicator.id)[self.household])
@@ -227,5 +227,5 @@ def _interval(lo: float, hi: float, least: float = -math.inf) -> dict[str, Any]:
 
 
 def _rounded(value: float) -> float:
-    # Two decimals are cents; -0.0 would print as a debt of nothing.
-    return float(np.round(value, 4)) + 0.0
+    # -0.0 would print as a debt of nothing.
+    return round(value, 4) + 0.0

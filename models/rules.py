@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from features.history import History, Visible
 from features.rules.facts import Facts
-from features.rules.indicator import DIMENSIONS, POVERTY_TYPES, Indicator
+from features.rules.indicator import DIMENSIONS, MODES, POVERTY_TYPES, Indicator
 from features.rules.number import NOT_EVALUABLE, TRUE, Number
 from features.rules.rulebook import PackTerms, Rulebook, States
 from features.rules.syntax import Quantity
@@ -76,16 +76,27 @@ class Ruled:
 
     def of_mode(self, mode: str) -> list[Indicator]:
         """Indicators in force of one mode."""
-        return [each for each in self.states.book.indicators if each.mode == mode]
+        return self._by_mode[mode]
 
-    def flagged(self, tier: str) -> dict[str, Bools]:
-        """Indicators whose reached level is `grey` or `task`, and for whom."""
-        found = {}
+    @cached_property
+    def _by_mode(self) -> dict[str, list[Indicator]]:
+        return {mode: [each for each in self.states.book.indicators if each.mode == mode] for mode in MODES}
+
+    @cached_property
+    def flagged(self) -> dict[str, dict[str, Bools]]:
+        """By `grey` and `task`: indicators whose reached level brings it, and for whom."""
+        found: dict[str, dict[str, Bools]] = {"grey": {}, "task": {}}
         for each in self.of_mode("trigger"):
-            levels = [i for i, level in enumerate(each.levels) if level.tier == tier]
-            if levels:
-                found[each.id] = np.isin(self.states.level(each.id), levels)
+            for tier, of in found.items():
+                levels = [i for i, level in enumerate(each.levels) if level.tier == tier]
+                if levels:
+                    of[each.id] = np.isin(self.states.level(each.id), levels)
         return found
+
+    @cached_property
+    def state_lists(self) -> dict[str, list[int]]:
+        """States as plain lists, for telling one household after the other."""
+        return {each.id: self.states.state(each.id).tolist() for each in self.states.book.indicators}
 
     @cached_property
     def severity(self) -> dict[str, Floats]:

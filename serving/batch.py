@@ -129,8 +129,8 @@ def score_dataset(
         raise DatasetRefused("--as-of is neither a date nor a time in ISO 8601") from None
     dataset = admitted(dataset, bundle.catalogue)
     tables = Tables(dataset.events, dataset.members, dataset.households)
-    if last_run is not None:
-        handling = dataclasses.replace(handling, previous=previous_of(last_run, moment))
+    previous = handling.previous if last_run is None else previous_of(last_run, moment)
+    handling = dataclasses.replace(handling, previous=previous, brief=True)
     chunks = list(chunked(parts_of(tables), CHUNK_HOUSEHOLDS))
     status: Counter[str] = Counter()
     tier: Counter[str] = Counter()

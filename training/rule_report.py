@@ -72,7 +72,7 @@ def told(book: Rulebook, history: History, as_of: Micros) -> Told:
     vectors = matrix_of(history, seen)
     applied = ruled(book, history, seen)
     silent = (vectors.n_events == 0) | (vectors.n_members == 0)
-    for flags in applied.flagged("grey").values():
+    for flags in applied.flagged["grey"].values():
         silent = silent | flags
     opted_out = np.zeros(applied.n, np.bool_)
     facts = applied.states.facts

@@ -74,12 +74,11 @@ class EventWords:
         """Positions among the visible rows that the word rests on for one household or person."""
         facts = self.facts
         first, last = facts.seen.starts[household], facts.seen.starts[household + 1]
-        kinds = np.array(facts.kinds(call.codes), np.int64)
-        mine = np.arange(first, last)
-        mine = mine[np.isin(facts.history.code[facts.seen.rows[mine]], kinds)]
+        inside = facts.rows_in(call.codes, self._span(call))
+        mine = inside[slice(*np.searchsorted(inside, (first, last)))]
         if scope is Where.PERSON:
             mine = mine[facts.person[mine] == unit]
-        rows = self._matching(call, facts.within(mine, self._span(call)))[0]
+        rows = self._matching(call, mine)[0]
         if len(rows) == 0:
             return set()
         if call.word == "reported_late":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -77,8 +78,11 @@ class Node:
         """A finite number."""
         if isinstance(self.content, bool) or not isinstance(self.content, int | float):
             raise self.refuse("must be a number")
-        value = float(self.content)
-        if value != value or value in (float("inf"), float("-inf")):
+        try:
+            value = float(self.content)
+        except OverflowError:
+            value = math.inf
+        if not math.isfinite(value):
             raise self.refuse("must be a finite number")
         return value
 
@@ -110,8 +114,17 @@ class Node:
         return Text(both["zh"].text(), both["en"].text())
 
 
+_MAPPING, _LIST, _TEXT = (f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str"))
+
+
 class _Loader(yaml.SafeLoader):
-    """Reads plain data only; no tag can make an object."""
+    """Reads plain data only; no tag can make an object, and no value stands in two places."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem="an alias is not allowed; write the value out", problem_mark=mark)
+        return super().compose_node(parent, index)
 
 
 def read_rule_file(path: Path) -> Node:
@@ -130,15 +143,21 @@ def read_rule_file(path: Path) -> Node:
         raise RuleFileRefused(path.name, line, f"is no YAML: {error.problem}") from None
     except yaml.YAMLError:
         raise RuleFileRefused(path.name, 1, "holds characters that YAML does not allow") from None
+    except RecursionError:
+        raise RuleFileRefused(path.name, 1, "is nested too deeply") from None
     except UnicodeDecodeError:
         raise RuleFileRefused(path.name, 1, "is not UTF-8") from None
 
 
 def _node(loader: _Loader, node: yaml.Node, file: str) -> Node:
     line = node.start_mark.line + 1
+    if node.tag not in _plain_tags(loader, node):
+        raise RuleFileRefused(file, line, "carries a tag; rule files hold plain values only")
     if isinstance(node, yaml.MappingNode):
         content: dict[str, Node] = {}
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise RuleFileRefused(file, key.start_mark.line + 1, "a name must be a plain word")
             name = str(key.value)
             if name in content:
                 raise RuleFileRefused(file, key.start_mark.line + 1, f"{name!r} is given twice")
@@ -152,3 +171,10 @@ def _node(loader: _Loader, node: yaml.Node, file: str) -> Node:
         return Node(file, line, loader.construct_object(node))
     except ValueError as error:  # 2026-02-30 looks like a day and is none
         raise RuleFileRefused(file, line, f"cannot be read as a value: {error}") from None
+
+
+def _plain_tags(loader: _Loader, node: yaml.Node) -> tuple[str, ...]:
+    """What a value may be without a tag of its own."""
+    if isinstance(node, yaml.ScalarNode):
+        return _TEXT, loader.resolve(yaml.ScalarNode, node.value, (True, False))  # type: ignore[no-untyped-call]
+    return (_MAPPING,) if isinstance(node, yaml.MappingNode) else (_LIST,)

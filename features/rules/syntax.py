@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from features.catalogue import Catalogue
 from features.codes import matches
+from features.rules.arguments import out_of_reach, wrong_argument
 from features.rules.files import Node, RuleFileRefused
 from features.rules.words import CODE_KEYWORDS, TEXT_KEYWORDS, WORDS, Kind, Takes, Where, Word
 
 OPERATIONS: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 COMPARISONS: dict[type[ast.cmpop], str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "=="}
+DEEPEST = 60
 
 
 @dataclass(frozen=True)
@@ -153,11 +156,13 @@ def _parsed(node: Node, language: Language, wanted: Kind | None) -> tuple[Tree, 
     try:
         parsed = ast.parse(f"({text.strip()})", mode="eval").body
         tree, kind = _Reader(language).tree(parsed)
+        if (parsed.lineno, parsed.col_offset) == (1, 0):
+            raise _Unreadable("closes a bracket that it did not open", 1)
         if wanted is not None and kind is not wanted:
             raise _Unreadable(f"is a {kind.value} where a {wanted.value} is needed", 1)
     except SyntaxError as error:
         raise RuleFileRefused(node.file, node.line + (error.lineno or 1) - 1, "is no readable expression") from None
-    except (RecursionError, MemoryError, ValueError):
+    except (RecursionError, MemoryError, ValueError, OverflowError):
         raise node.refuse("is no readable expression") from None
     except _Unreadable as error:
         raise RuleFileRefused(node.file, node.line + error.line - 1, error.reason) from None
@@ -171,9 +176,14 @@ _ONE: dict[Tree, Tree] = {}
 class _Reader:
     def __init__(self, language: Language) -> None:
         self.language = language
+        self.depth = 0
 
     def tree(self, node: ast.expr) -> tuple[Tree, Kind]:
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise _Unreadable("is nested too deeply; make a part of it a quantity", node.lineno)
         tree, kind = self.read(node)
+        self.depth -= 1
         return _ONE.setdefault(tree, tree), kind
 
     def read(self, node: ast.expr) -> tuple[Tree, Kind]:
@@ -202,6 +212,8 @@ class _Reader:
     def constant(self, node: ast.Constant) -> tuple[Tree, Kind]:
         if isinstance(node.value, bool) or not isinstance(node.value, int | float):
             raise _Unreadable("only numbers may be written out", node.lineno)
+        if not math.isfinite(node.value):
+            raise _Unreadable("a number must be finite", node.lineno)
         return Literal(float(node.value)), Kind.NUMBER
 
     def name(self, node: ast.Name) -> tuple[Tree, Kind]:
@@ -263,8 +275,10 @@ class _Reader:
         word = WORDS.get(name)
         if word is None:
             raise _Unreadable(f"{name or 'this'!r} is no word of the language", node.lineno)
+        given = {keyword.arg for keyword in node.keywords}
+        if len(given) < len(node.keywords):
+            raise _Unreadable(f"{name} is given one keyword twice", node.lineno)
         options = tuple(sorted(self.option(word, keyword) for keyword in node.keywords))
-        given = {key for key, _ in options}
         missing = [key for key in word.required if key not in given]
         if missing:
             raise _Unreadable(f"{name} needs {', '.join(missing)}=", node.lineno)
@@ -272,7 +286,11 @@ class _Reader:
             "from_days" in given and "days" not in given
         ):
             raise _Unreadable(f"{name} has windows that contradict each other", node.lineno)
-        return self.with_arguments(word, node, options), word.gives
+        call = self.with_arguments(word, node, options)
+        wrong = wrong_argument(call, self.language.catalogue)
+        if wrong is not None:
+            raise _Unreadable(wrong, node.lineno)
+        return call, word.gives
 
     def with_arguments(self, word: Word, node: ast.Call, options: tuple[tuple[str, Option], ...]) -> Call:
         name, n = word.name, len(node.args)
@@ -305,6 +323,8 @@ class _Reader:
         if name in TEXT_KEYWORDS:
             return name, self.texts(value)
         if name == "this_year":
+            if not (isinstance(value, ast.Constant) and value.value is True):
+                raise _Unreadable("this_year= can only be True", value.lineno)
             return name, True
         tree = self.wanted(value, Kind.NUMBER)
         if isinstance(tree, Literal):
@@ -325,6 +345,8 @@ class _Reader:
 
     def codes(self, node: ast.expr) -> tuple[str, ...]:
         parts = node.elts if isinstance(node, ast.List | ast.Tuple) else [node]
+        if not parts:
+            raise _Unreadable("an event code is needed, such as CLM//INPATIENT", node.lineno)
         return tuple(self.code(part) for part in parts)
 
     def code(self, node: ast.expr) -> str:
@@ -374,6 +396,9 @@ def _misplaced(tree: Tree, language: Language, scope: Where) -> Iterator[str]:
         word = WORDS[tree.word]
         if word.where not in (Where.EITHER, scope):
             yield f"{tree.word} is asked of a {word.where.value}, not of a {scope.value}"
+        silent = out_of_reach(tree, language.catalogue) if scope is Where.PERSON else None
+        if silent is not None:
+            yield silent
         inner = Where.PERSON if word.opens_person else scope
     for part in parts_of(tree, language):
         yield from _misplaced(part, language, inner)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from features.event import RESIDENCES, ROLES
+
 
 class Kind(Enum):
     """What an expression is."""
@@ -39,7 +41,7 @@ class Where(Enum):
 @dataclass(frozen=True)
 class Word:
     """One word. `keywords` may be given, `required` must be; `opens_person` marks words whose condition is asked of
-    each person."""
+    each person; `names` are the names it knows, if it takes one and not any will do."""
 
     name: str
     takes: Takes
@@ -49,6 +51,7 @@ class Word:
     required: tuple[str, ...] = ()
     where: Where = Where.EITHER
     opens_person: bool = False
+    names: tuple[str, ...] = ()
 
 
 WINDOW = ("days", "months", "from_days", "ahead_days", "this_year")
@@ -154,7 +157,12 @@ _WORDS = (
     Word("elders", Takes.NOTHING, NUMBER, "members of 60 and more", where=Where.HOUSEHOLD),
     Word("members_aged", Takes.LITERAL_NUMBERS, NUMBER, "members of an age in [from, to)", where=Where.HOUSEHOLD),
     Word(
-        "lives_in", Takes.NAME, TRUTH, "whether the household lives in 'rural', 'town' or 'city'", where=Where.HOUSEHOLD
+        "lives_in",
+        Takes.NAME,
+        TRUTH,
+        "whether the household lives in 'rural', 'town' or 'city'",
+        where=Where.HOUSEHOLD,
+        names=RESIDENCES,
     ),
     Word(
         "coverage",
@@ -177,6 +185,7 @@ _WORDS = (
         NUMBER,
         "indicator prefixes with a true trigger of at least that tier, besides this one's",
         where=Where.HOUSEHOLD,
+        names=("yellow", "orange", "red"),
     ),
     Word(
         "tier_rank",
@@ -205,6 +214,7 @@ _WORDS = (
         TRUTH,
         "whether the person is 'head', 'spouse', 'child', 'parent' or 'other'",
         where=Where.PERSON,
+        names=ROLES,
     ),
     Word("is_woman", Takes.NOTHING, TRUTH, "whether the person is recorded as a woman", where=Where.PERSON),
     Word("at_least_zero", Takes.NUMBER, NUMBER, "the number, or 0 where it is less"),

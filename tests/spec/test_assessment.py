@@ -25,7 +25,7 @@ from features.intake import admitted
 from features.matrix import matrix
 from features.window import Micros, as_of_moment
 from models import assessment
-from models.assessment import ABSTAINED, FRESH_DAYS, LIMITS, LOW_COVERAGE, assessments, failed
+from models.assessment import ABSTAINED, FRESH_DAYS, LIMITS, LOW_COVERAGE, Handling, assessments, failed
 from models.bundle import Bundle
 from models.reasons import MAX_FACTS, MAX_LOWERING, MAX_RAISING
 from tests.records import event, household, member
@@ -294,10 +294,19 @@ def test_without_reasons_nothing_else_changes(
     records: list[dict[str, Any]], opened_bundle: Bundle, made: History, as_of: Micros
 ) -> None:
     bare = assessments(opened_bundle, made, as_of, reasons=False)
-    left_out = dict.fromkeys(
-        ("reasons", "triggers", "points_items", "verification", "questions", "assistance_chain"), []
-    )
+    names = ("reasons", "triggers", "points_items", "verification", "questions", "assistance_chain")
+    left_out: dict[str, Any] = {name: [] for name in names}
     assert [record | left_out for record in records] == bare
+
+
+def test_a_brief_record_leaves_out_and_changes_nothing(
+    records: list[dict[str, Any]], opened_bundle: Bundle, made: History, as_of: Micros
+) -> None:
+    left_out = {
+        "points_items": [], "questions": [], "assistance_chain": [], "multidimensional": None, "economics": None,
+    }  # fmt: skip
+    brief = assessments(opened_bundle, made, as_of, handling=Handling(brief=True))
+    assert [record | left_out for record in records] == brief
 
 
 # --- words --------------------------------------------------------------------------------------------------------

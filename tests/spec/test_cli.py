@@ -21,7 +21,8 @@ from tests.records import CORE, META, at, dataset, event, history, household, me
 
 COMMANDS = {entry.name: entry for entry in entry_points(group=GROUP)}
 PROMISED = {
-    "simulate", "check", "catalog", "panel", "vectors", "train", "publish", "verify", "score", "assess", "serve", "rules",
+    "simulate", "check", "catalog", "panel", "vectors", "train", "publish", "verify", "score", "assess", "serve",
+    "rules",
 }  # fmt: skip
 
 

@@ -31,13 +31,13 @@ def ill(i: int) -> bool:
 
 
 def events() -> list[Row]:
-    """Every third household gets a grave diagnosis a month before each moment, every second one a costly stay."""
+    """A month before each moment: a grave diagnosis and a costly stay for the first third, a stay for some others."""
     made = []
     for i, name in enumerate(NAMES):
-        for day in ("2024-06-01", "2025-06-01"):
+        for day, every in (("2024-06-01", 2), ("2025-06-01", 3)):
             if ill(i):
                 made.append(event("HLT//MAJOR_DX", day, household=name, person_id=f"p of {name}"))
-            if i % 2:
+            if ill(i) or i % every == 0:
                 made.append(event("CLM//INPATIENT", day, value=12_000.0, household=name, person_id=f"p of {name}"))
     return made
 
@@ -101,7 +101,8 @@ def test_the_best_trigger_is_chosen_and_fitted_on_training_rows_alone() -> None:
     for probability in found.probabilities.values():
         assert probability.shape == (len(test),)
         assert ((probability > 0) & (probability < 1)).all()
-        assert probability.mean() == pytest.approx(train["outcome"].mean(), abs=0.03)
+    # The diagnosis is as frequent in the test as in training.
+    assert found.probabilities[BEST_TRIGGER].mean() == pytest.approx(train["outcome"].mean(), abs=1e-6)
     assert roc_auc_score(test["outcome"], found.probabilities[BEST_TRIGGER]) > 0.85
     again = rule_baselines(COUNTY, train, test.assign(outcome=1.0 - test["outcome"]))
     assert again.best_trigger == "MED-10"
@@ -162,8 +163,9 @@ def test_a_core_study_compares_with_the_rules_on_the_same_rows(done: Study) -> N
         assert {"recall_at_5pct", "auc", "brier"} <= set(metrics)
         assert done.test[f"baseline_{name}"].notna().all()
     auc = roc_auc_score(done.test["outcome"], points)
-    # Rules that training contradicts are shown as the base rate.
-    assert done.baseline_metrics[POINTS]["auc"] == pytest.approx(auc if auc > 0.5 else 0.5)
+    # Beyond the most points of a training row all are placed alike.
+    assert done.baseline_metrics[POINTS]["auc"] == pytest.approx(auc, abs=1e-3)
+    assert auc > 0.6
 
 
 def test_the_report_shows_the_rules_at_the_same_capacity(done: Study) -> None:
