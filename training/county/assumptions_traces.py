@@ -1,8 +1,8 @@
 """Assumed numbers of the departments that only leave traces: they follow from what a household lives through anyway.
 
 None of them enters the hazard. Units and forms are those of `assumptions.py`: rates are per year and household unless
-said otherwise, money is CNY, (median, spread) is lognormal, (low, high) a range; `after_...` is the share of blows of
-size 1 that are followed.
+said otherwise, money is CNY, (median, spread) is lognormal, (low, high) a range. A share of blows that something
+follows is that of blows of size 1; larger blows are followed more often.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Traces:
     leased_by_migrants: tuple[float, float, float] = (0.10, 0.35, 0.40)
     leased_by_others: tuple[float, float, float] = (0.0, 0.03, 0.05)
     rent: tuple[float, float] = (640.0, 0.30)
+    leased_throughout: float = 0.5
     lease_months: tuple[int, int] = (10, 48)
     # Applications for the rent subsidy outside the country: in a status, without savings, others; share granted, the
     # subsidy, how long it runs; arrears of the public rent and what is owed.
@@ -62,6 +63,7 @@ class Traces:
     water_hit_share: float = 0.15
     water_fails_alone: float = 0.003
     water_days: tuple[float, float] = (7.0, 1.0)
+    water_longest: float = 90.0
 
     # --- elders ---------------------------------------------------------------------------------------------------
     # Yearly chance of an assessment from an age on: ordinary, chronically ill, over the age of the subsidy, severely
@@ -127,6 +129,7 @@ class Traces:
     # --- gifts and payouts ----------------------------------------------------------------------------------------
     # Waits are in months and begin with the month after, so that nothing stands before what it follows.
     appeals_after_illness: float = 0.045
+    appeals_if_low_buffer: float = 1.5
     appeal_months: tuple[int, int] = (1, 4)
     appeal: tuple[float, float] = (80000.0, 0.6)
     gift_after_appeal: float = 0.45
@@ -171,6 +174,7 @@ class Traces:
     vehicle_too_dear: tuple[float, float] = (120000.0, 320000.0)
     # What contradicts: dwellings alone, a vehicle alone; else both.
     contradicts_by: tuple[float, float] = (0.45, 0.40)
+    balance_noise: float = 0.3
     sells: tuple[float, float] = (0.06, 0.20)  # dwelling, vehicle: share of those who have one, after a blow
     sale_months: tuple[int, int] = (1, 4)
     sale_share: tuple[float, float] = (0.5, 0.9)
@@ -184,6 +188,8 @@ class Traces:
     # Monthly hazard from which a visitor notes something, something serious, something urgent.
     finding_from: tuple[float, float, float] = (0.006, 0.02, 0.06)
     living_share: float = 0.35
+    # Months for which an illness or a dropout still counts when living conditions are judged.
+    remembered_months: int = 24
     digital_share: float = 0.20
     misread_share: float = 0.03
     # Digital ability: at 45, by decade of age, by class of schooling, spread.

@@ -97,7 +97,7 @@ def _tax(block: Block, ledger: Ledger, at_work: Bools, checks: Checks) -> None:
 
 def _banks(block: Block, ledger: Ledger, checks: Checks) -> None:
     """At each check: balance, debt service, overdue small loans of one adult, in all likelihood the head."""
-    a = block.assumptions
+    a, t = block.assumptions, block.assumptions.traces
     low = block.standing.low_buffer[checks.household]
     person = _holder(block, checks)
     text = checks.words(checks.household, checks.month)
@@ -108,7 +108,9 @@ def _banks(block: Block, ledger: Ledger, checks: Checks) -> None:
 
     balances, debts = block.chance.of("BNK//DEPOSIT_BAL"), block.chance.of("BNK//DEBT_SERVICE")
     loans = block.chance.of("BNK//LOAN_OVERDUE")
-    saved = lognormal(balances, a.savings, block.n)[checks.household] * np.exp(0.3 * balances.standard_normal(n))
+    saved = lognormal(balances, a.savings, block.n)[checks.household] * np.exp(
+        t.balance_noise * balances.standard_normal(n)
+    )
     for code, there, amount in (
         ("BNK//DEPOSIT_BAL", np.ones(n, np.bool_), saved * np.where(low, a.savings_if_low, 1.0)),
         ("BNK//DEBT_SERVICE", has(debts, a.has_debt), lognormal(debts, a.debt_service, n)),

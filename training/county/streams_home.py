@@ -17,24 +17,20 @@ SAFE, UNSAFE, WORST = 1.0, 3.0, 4.0
 
 @dataclass(frozen=True)
 class Homes:
-    """Which homes are on record as unsafe (households x months), and who applied for the rent subsidy when.
-
-    `granted` says which of the applicants got it.
-    """
+    """Which homes are on record as unsafe (households x months), and who applied for the rent subsidy when."""
 
     unsafe: Bools
     applicants: Aftermath
-    granted: Bools
 
 
 def home(block: Block, ledger: Ledger) -> Homes:
     """Enter all events about dwellings, rents, bills and water."""
     unsafe = _dangers(block, ledger)
     _leases(block, ledger)
-    applicants, granted = _rent_support(block, ledger)
+    applicants = _rent_support(block, ledger)
     _bills(block, ledger)
     _water(block, ledger)
-    return Homes(unsafe, applicants, granted)
+    return Homes(unsafe, applicants)
 
 
 def _dangers(block: Block, ledger: Ledger) -> Bools:
@@ -74,14 +70,14 @@ def _leases(block: Block, ledger: Ledger) -> None:
         places.migrant, *(np.array(s)[places.residence] for s in (t.leased_by_migrants, t.leased_by_others))
     )
     tenant = np.flatnonzero(rng.random(block.n) < share)
-    throughout = rng.random(len(tenant)) < 0.5
+    throughout = rng.random(len(tenant)) < t.leased_throughout
     begin = np.where(throughout, 0, rng.integers(0, block.grid.simulated, len(tenant)))
     length = np.where(throughout, block.grid.simulated, rng.integers(*t.lease_months, len(tenant)))
     rent = lognormal(rng, t.rent, len(tenant))
     _monthly(block, ledger, "HSG//RENT", tenant, begin, length, np.rint(rent / 10) * 10, rng)
 
 
-def _rent_support(block: Block, ledger: Ledger) -> tuple[Aftermath, Bools]:
+def _rent_support(block: Block, ledger: Ledger) -> Aftermath:
     """Applications for the rent subsidy, the subsidy itself, and arrears of those who have it."""
     a, t = block.assumptions, block.assumptions.traces
     rng = block.chance.of("HSG//RENT_SUB")
@@ -105,7 +101,7 @@ def _rent_support(block: Block, ledger: Ledger) -> tuple[Aftermath, Bools]:
     owing = owing.taken(np.flatnonzero(owing.month > since[owing.household] + 2))
     owed = lognormal(rng, t.rent_owed, len(owing)) * owing.size
     ledger.add("HSG//RENT_ARREARS", owing.household, block.sometime(rng, owing.month), value=owed)
-    return applied, granted
+    return applied
 
 
 def _monthly(
@@ -150,7 +146,7 @@ def _water(block: Block, ledger: Ledger) -> None:
     household, month = (each[block.lived_in(household, month)] for each in (household, month))
     township = block.places.township[household]
     moment = grid.moment(month, begins[township, month])
-    ledger.add("WTR//OUTAGE", household, moment, value=np.clip(np.rint(days[township, month]), 1, 90))
+    ledger.add("WTR//OUTAGE", household, moment, value=np.clip(np.rint(days[township, month]), 1, t.water_longest))
     alone = at_any_time(block, rng, t.water_fails_alone)
-    lasted = np.clip(np.rint(lognormal(rng, t.water_days, len(alone))), 1, 90)
+    lasted = np.clip(np.rint(lognormal(rng, t.water_days, len(alone))), 1, t.water_longest)
     ledger.add("WTR//OUTAGE", alone.household, block.sometime(rng, alone.month), value=lasted)

@@ -24,7 +24,13 @@ def _gifts(block: Block, ledger: Ledger) -> None:
     t = block.assumptions.traces
     rng = block.chance.of("CHR//APPEAL")
     appeal = aftermath(
-        block, rng, ("illness",), t.appeals_after_illness, t.appeal_months, if_low_buffer=1.5, least_size=GRAVE
+        block,
+        rng,
+        ("illness",),
+        t.appeals_after_illness,
+        t.appeal_months,
+        if_low_buffer=t.appeals_if_low_buffer,
+        least_size=GRAVE,
     )
     # It is for the sick person; once that one has left or died, another adult asks for what the illness cost.
     is_home = block.home_in(appeal.whom, appeal.month) == appeal.household

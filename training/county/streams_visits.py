@@ -68,14 +68,14 @@ def _items(block: Block, homes: Homes, earned: Incomes, chronic: Bools, severe: 
     pensioned = (block.working.pension > 0)[:, np.newaxis]
     unpensioned = block.counted((age >= WORKING_AGE[1]) & ~pensioned)
     at_work = block.counted(earned.at_work)
-    recently_ill = _since(block, "illness", 24)
+    recently_ill = _since(block, "illness", a.traces.remembered_months)
     return np.stack(
         [
             (gap < a.buffer_from) | (block.course.in_status & (gap < 0)),
             homes.unsafe,
             recently_ill | (block.counted(chronic & block.is_here) >= 2),
             block.counted(severe & block.is_here) > 0,
-            _since(block, "dropout", 24) | ((working_age > 0) & (schooled == 0)),
+            _since(block, "dropout", a.traces.remembered_months) | ((working_age > 0) & (schooled == 0)),
             (working_age > 0) & (at_work == 0),
             unpensioned > 0,
             elders_only(composed)[:, :simulated] & (block.counted(age >= 75.0) > 0),
