@@ -208,6 +208,7 @@ class Feature:
     `closed_by` end it. `linked_by` are events that prove the source sees this household: with one of them in the last
     24 months, an empty window means "known none". `of` names the two features of a ratio or difference, `scale`
     multiplies the first. `ages` bounds `MEMBERS_AGED` as [from, to). `residence` is what `RESIDENCE` tests for.
+    `none_is` is the number of a known none where it is not zero, as the grade past the mildest one.
     Values beyond `bounds` are held at the bound.
     """
 
@@ -227,6 +228,7 @@ class Feature:
     scale: float = 1.0
     ages: tuple[int, int] | None = None
     residence: str | None = None
+    none_is: float | None = None
 
     def __post_init__(self) -> None:
         for pattern in (*self.codes, *self.closed_by, *self.linked_by):
@@ -239,7 +241,10 @@ class Feature:
             "needs `residence`": self.measure is Measure.RESIDENCE and self.residence is None,
             "needs a window for MONTHS_SINCE": self.measure is Measure.MONTHS_SINCE and self.window.months is None,
             "cannot be known none: the measure has no value without an event": self.when_absent is Absent.KNOWN_NONE
+            and self.none_is is None
             and self.measure in (Measure.MIN, Measure.MEAN, Measure.LAST, Measure.FIRST),
+            "needs `when_absent=KNOWN_NONE` for `none_is`": self.none_is is not None
+            and self.when_absent is not Absent.KNOWN_NONE,
             "has bounds the wrong way round": self.bounds[0] >= self.bounds[1],
         }
         wrong = [text for text, is_wrong in problems.items() if is_wrong]
@@ -278,6 +283,7 @@ def feature_from_json(written: dict[str, Any]) -> Feature:
         scale=float(written["scale"]),
         ages=None if written["ages"] is None else (written["ages"][0], written["ages"][1]),
         residence=written["residence"],
+        none_is=written["none_is"],
     )
 
 

@@ -102,6 +102,8 @@ def _laid_out(catalogue: Catalogue) -> Plan:
 def _when_none(feature: Feature) -> float:
     if feature.when_absent is Absent.NOT_APPLICABLE:
         return float("nan")
+    if feature.none_is is not None:
+        return feature.none_is
     return float(feature.window.months or 0) if feature.measure is Measure.MONTHS_SINCE else 0.0
 
 

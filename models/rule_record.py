@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from features.definition import Text
 from features.rules.indicator import POVERTY_TYPES, Indicator
 from features.rules.number import FALSE, TRUE

@@ -262,7 +262,7 @@ class PovertyType(Answer):
 class PolicyCandidate(Answer):
     """A policy worth checking; never an entitlement. `against`: recorded facts speak against it."""
 
-    model_config = ConfigDict(populate_by_name=True)
+    model_config = ConfigDict(serialize_by_alias=True)
 
     item: str
     class_: Annotated[Literal["cash", "fee", "service", "status", "loan", "works", "job"], Field(alias="class")]

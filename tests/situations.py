@@ -14,11 +14,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from features.catalogue import catalogue
-from features.event import EVENTS, HOUSEHOLDS, MEMBERS
-from features.history import History, history_from_tables, visible
+from features.event import EVENTS, HOUSEHOLDS, MEMBERS, ROLES, SEXES
+from features.history import History, Visible, history_from_tables, visible
+from features.household import NO_BIRTH
 from features.rules.rulebook import Rulebook, rulebook
 from features.unit import Unit
-from features.window import Micros, as_of_moment, days_before, from_micros
+from features.window import MICROS_PER_DAY, Micros, as_of_moment, days_before, from_micros
+from models.assessment import assessments
 from models.bundle import Bundle
 from models.rules import Ruled, ruled
 from models.tier import RANKED
@@ -172,10 +174,53 @@ def rule_ranks(of: Ruled) -> npt.NDArray[np.int64]:
     return np.asarray(np.maximum(of.floor, of.points_rank), np.int64)
 
 
-def whole_ranks(bundle: Bundle, situations: Sequence[Situation], as_of: str = AS_OF) -> npt.NDArray[np.int64]:
-    """Attention by triggers, points and the model together; grey counts as green."""
-    from models.assessment import assessments
+def assessed(bundle: Bundle, situations: Sequence[Situation], as_of: str = AS_OF) -> list[dict[str, Any]]:
+    """The whole assessment of each situation, rules and model together, without reasons."""
+    return assessments(bundle, told(situations, as_of), moment(as_of), reasons=False)
 
+
+def tier_ranks(records: Sequence[dict[str, Any]]) -> npt.NDArray[np.int64]:
+    """Attention by the tiers of assessments, 0 green to 3 red; grey counts as green, so that it hides no rise."""
     names = {tier.value: rank for rank, tier in enumerate(RANKED)}
-    records = assessments(bundle, told(situations, as_of), moment(as_of), reasons=False)
     return np.array([names.get(record["tier"], 0) for record in records], np.int64)
+
+
+def as_recorded(history: History, as_of: str, households: Sequence[int]) -> list[Situation]:
+    """Households of a dataset, as far as they were known at the moment, told the same way."""
+    end = moment(as_of)
+    seen = visible(history, end)
+    return [_recorded(history, seen, i, end) for i in households]
+
+
+def _recorded(history: History, seen: Visible, household: int, end: Micros) -> Situation:
+    homes = seen.homes
+    people = {}
+    for person in np.flatnonzero(homes.household == household).tolist():
+        age = (
+            None
+            if homes.birth[person] == NO_BIRTH
+            else (end / MICROS_PER_DAY - homes.birth[person]) / DAYS_A_YEAR - 0.5
+        )
+        left = None if homes.is_member[person] else (end - int(homes.until[person])) / MICROS_PER_DAY
+        role = ROLES[homes.role[person]] if homes.role[person] >= 0 else "other"
+        sex = SEXES[homes.sex[person]] if homes.sex[person] >= 0 else None
+        people[person] = Person(f"p{person}", age, role, sex, left)
+    happened = []
+    for row in seen.of(household).tolist():
+        days = (end - int(history.occurred[row])) / MICROS_PER_DAY
+        lag = max(0.0, (int(history.known_at[row]) - int(history.occurred[row])) / MICROS_PER_DAY)
+        value, text = float(history.value[row]), int(history.text[row])
+        who = people.get(int(history.person[row]))
+        happened.append(
+            Happening(
+                history.catalogue.kinds[history.code[row]].code,
+                days,
+                None if np.isnan(value) else value,
+                None if who is None else who.name,
+                history.texts[text] if text >= 0 else None,
+                lag if days > 0 else 0.0,
+            )
+        )
+    return Situation(
+        tuple(people.values()), tuple(happened), str(history.residence[household]), str(history.region[household])
+    )

@@ -1,8 +1,8 @@
 """What disability costs a household and what care it needs.
 
 A grade is kept as the certificate says it: 1 is the greatest need, 4 the smallest. A smaller number may therefore
-only raise the risk. Without a certificate there is no grade at all, and never zero: zero would read as graver than
-grade 1. That somebody holds a certificate is counted apart.
+only raise the risk. Without a certificate it is 5, past the mildest grade, and never zero or empty: zero would read as
+graver than grade 1, and an empty number has no place in the order, so that a new certificate could lower the risk.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from features.unit import Unit
 from features.window import ever, last
 
 _SEEN_BY_ANYONE = ("*",)
+NO_CERTIFICATE = 5.0
 _GRADED = ("DIS//CERT_NEW", "DIS//GRADE_CHANGE")
 
 FEATURES: tuple[Feature, ...] = (
@@ -39,9 +40,10 @@ FEATURES: tuple[Feature, ...] = (
         Unit.SCALE,
         codes=_GRADED,
         window=ever(),
-        when_absent=Absent.NOT_APPLICABLE,
+        when_absent=Absent.KNOWN_NONE,
+        none_is=NO_CERTIFICATE,
         linked_by=_SEEN_BY_ANYONE,
-        bounds=(1.0, 4.0),
+        bounds=(1.0, NO_CERTIFICATE),
         direction=Direction.MORE_IS_BETTER,
     ),
     *over_windows(
@@ -55,9 +57,10 @@ FEATURES: tuple[Feature, ...] = (
         measure=Measure.MIN,
         unit=Unit.SCALE,
         codes=_GRADED,
-        when_absent=Absent.NOT_APPLICABLE,
+        when_absent=Absent.KNOWN_NONE,
+        none_is=NO_CERTIFICATE,
         linked_by=_SEEN_BY_ANYONE,
-        bounds=(1.0, 4.0),
+        bounds=(1.0, NO_CERTIFICATE),
         direction=Direction.MORE_IS_BETTER,
     ),
     *over_windows(
@@ -96,6 +99,7 @@ FEATURES: tuple[Feature, ...] = (
         when_absent=Absent.KNOWN_NONE,
         linked_by=_SEEN_BY_ANYONE,
         bounds=(0.0, 24.0),
+        direction=Direction.MORE_IS_BETTER,
     ),
     *over_windows(
         "disability_certificates_expired",
@@ -144,7 +148,7 @@ FEATURES: tuple[Feature, ...] = (
         unit=Unit.MONEY,
         codes=("DIS//REHAB_COST",),
         when_absent=Absent.KNOWN_NONE,
-        linked_by=("DIS//*",),
+        linked_by=_SEEN_BY_ANYONE,
         bounds=(0.0, 2_000_000.0),
         direction=Direction.MORE_IS_WORSE,
     ),

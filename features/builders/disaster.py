@@ -85,5 +85,6 @@ FEATURES: tuple[Feature, ...] = (
         when_absent=Absent.KNOWN_NONE,
         linked_by=_SEEN_BY_ANYONE,
         bounds=(0.0, 24.0),
+        direction=Direction.MORE_IS_BETTER,
     ),
 )

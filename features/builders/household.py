@@ -125,6 +125,7 @@ FEATURES: tuple[Feature, ...] = (
         codes=("FUN//CREMATE",),
         window=last(months=24),
         bounds=(0.0, 24.0),
+        direction=Direction.MORE_IS_BETTER,
         **_REGISTER,
     ),
     *over_windows(

@@ -201,6 +201,7 @@ _ILLNESS: tuple[Feature, ...] = (
         unit=Unit.MONTHS,
         window=last(months=24),
         bounds=(0.0, 24.0),
+        direction=Direction.MORE_IS_BETTER,
         **_DIAGNOSED,
     ),
     Feature(

@@ -320,7 +320,7 @@ class Evaluation:
             return self.words.newest(tree, scope)
         if isinstance(tree, Call) and WORDS[tree.word].opens_person:
             inner = self.newest(tree.parts[0], Where.PERSON)
-            concerned = self._concerned(tree)
+            concerned = self._concerned(tree, np.flatnonzero(self.facts.home >= 0))
             np.maximum.at(none, self.facts.home[concerned], inner[concerned])
             return none
         if isinstance(tree, Call) and tree.word in ("was", "indicator"):
@@ -338,8 +338,8 @@ class Evaluation:
             if WORDS[tree.word].takes is Takes.CODES:
                 return self.words.behind(tree, scope, unit, household)
             if WORDS[tree.word].opens_person:
-                concerned = np.flatnonzero(self._concerned(tree) & (self.facts.home == household))
-                found = [self._behind(tree.parts[0], Where.PERSON, int(p), household) for p in concerned]
+                concerned = self._concerned(tree, self.facts.people(household)).tolist()
+                found = [self._behind(tree.parts[0], Where.PERSON, person, household) for person in concerned]
                 return set().union(*found)
             if tree.word == "living_item":
                 return self.words.behind(LIVING, scope, unit, household)
@@ -366,12 +366,13 @@ class Evaluation:
         first = int(self.facts.seen.starts[household])
         return {first + i for i, row in enumerate(self.facts.seen.of(household).tolist()) if row in rows}
 
-    def _concerned(self, tree: Call) -> npt.NDArray[np.bool_]:
-        """People whom a word over people speaks of."""
-        asked = self.facts.home >= 0 if tree.word == "any_person" else self.facts.lives_here
+    def _concerned(self, tree: Call, people: Ints) -> Ints:
+        """Of these people those whom a word over people speaks of."""
+        asked = people if tree.word == "any_person" else people[self.facts.lives_here[people]]
         if WORDS[tree.word].takes is Takes.NUMBER:
             return asked
-        return np.asarray(asked & (self.truth(tree.parts[0], Where.PERSON) == TRUE), np.bool_)
+        holds = self.truth(tree.parts[0], Where.PERSON)[asked] == TRUE
+        return np.asarray(asked[holds], np.int64)
 
     def _parts(self, tree: Tree) -> tuple[Tree, ...]:
         if isinstance(tree, Quantity):

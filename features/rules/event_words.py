@@ -39,6 +39,7 @@ class EventWords:
     def __init__(self, facts: Facts, terms: Terms) -> None:
         self.facts = facts
         self.terms = terms
+        self._spells: dict[Call, tuple[Bools, Bools]] = {}
 
     def truth(self, call: Call, scope: Where) -> Truths:
         """`happened`, `on_record`, `is_open`, `followed_by` or `near`."""
@@ -319,13 +320,15 @@ class EventWords:
 
     def _running(self, call: Call) -> tuple[Bools, Bools]:
         """Households whose own spell runs, and persons whose spell runs and who have not left."""
-        facts = self.facts
-        begins, ended = self._begins_and_ends(call)
-        is_own = facts.is_of_all[begins]
-        own = self._runs(call, begins[is_own], ended[facts.is_of_all[ended]], Where.HOUSEHOLD)
-        personal = self._runs(call, begins[~is_own], ended, Where.PERSON)
-        # Of a person in no register nobody knows that they left.
-        return own, personal & (facts.lives_here | (facts.seen.homes.household < 0))
+        if call not in self._spells:
+            facts = self.facts
+            begins, ended = self._begins_and_ends(call)
+            is_own = facts.is_of_all[begins]
+            own = self._runs(call, begins[is_own], ended[facts.is_of_all[ended]], Where.HOUSEHOLD)
+            personal = self._runs(call, begins[~is_own], ended, Where.PERSON)
+            # Of a person in no register nobody knows that they left.
+            self._spells[call] = own, personal & (facts.lives_here | (facts.seen.homes.household < 0))
+        return self._spells[call]
 
     def _begins_and_ends(self, call: Call) -> tuple[Ints, Ints]:
         ends = call.option("ended_by")

@@ -102,6 +102,16 @@ class Facts:
         home[person[strangers]] = self.household[strangers]
         return home
 
+    @cached_property
+    def _by_home(self) -> tuple[Ints, Ints]:
+        order = np.argsort(self.home, kind="stable")
+        return order, np.searchsorted(self.home[order], np.arange(self.n_households + 1))
+
+    def people(self, household: int) -> Ints:
+        """Persons who belong to one household, also those who left it."""
+        order, starts = self._by_home
+        return order[starts[household] : starts[household + 1]]
+
     @property
     def lives_here(self) -> Bools:
         """Which persons live in their household now."""

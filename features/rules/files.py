@@ -114,17 +114,14 @@ class Node:
         return Text(both["zh"].text(), both["en"].text())
 
 
+MOST_VALUES = 100_000
 _MAPPING, _LIST, _TEXT = (f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str"))
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads plain data only; no tag can make an object, and no value stands in two places."""
+    """Reads plain data only; no tag can make an object. `n_read` counts values, so that aliases of aliases end."""
 
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(problem="an alias is not allowed; write the value out", problem_mark=mark)
-        return super().compose_node(parent, index)
+    n_read = 0
 
 
 def read_rule_file(path: Path) -> Node:
@@ -140,7 +137,8 @@ def read_rule_file(path: Path) -> Node:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise RuleFileRefused(path.name, line, f"is no YAML: {error.problem}") from None
+        hint = "; put a text that ends in ? into quotes" if "'?'" in str(error.problem) else ""
+        raise RuleFileRefused(path.name, line, f"is no YAML: {error.problem}{hint}") from None
     except yaml.YAMLError:
         raise RuleFileRefused(path.name, 1, "holds characters that YAML does not allow") from None
     except RecursionError:
@@ -151,6 +149,9 @@ def read_rule_file(path: Path) -> Node:
 
 def _node(loader: _Loader, node: yaml.Node, file: str) -> Node:
     line = node.start_mark.line + 1
+    loader.n_read += 1
+    if loader.n_read > MOST_VALUES:
+        raise RuleFileRefused(file, line, f"holds more than {MOST_VALUES} values; split the file")
     if node.tag not in _plain_tags(loader, node):
         raise RuleFileRefused(file, line, "carries a tag; rule files hold plain values only")
     if isinstance(node, yaml.MappingNode):

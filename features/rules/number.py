@@ -65,13 +65,13 @@ class Number:
         return Number(self.lo - other.hi, self.hi - other.lo)
 
     def __mul__(self, other: Number) -> Number:
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             corners = np.stack([a * b for a in (self.lo, self.hi) for b in (other.lo, other.hi)])
         return self._spanned(other, corners)
 
     def __truediv__(self, other: Number) -> Number:
         """Division by what may be zero or less is unknown."""
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             corners = np.stack([a / b for a in (self.lo, self.hi) for b in (other.lo, other.hi)])
         corners[:, other.lo <= 0] = np.array([[-np.inf], [-np.inf], [np.inf], [np.inf]])
         return self._spanned(other, corners)

@@ -144,6 +144,8 @@ def _value(
             for p in feature.linked_by
         )
         if feature.when_absent is Absent.KNOWN_NONE and is_linked:
+            if feature.none_is is not None:
+                return feature.none_is
             return float(feature.window.months or 0) if measure is Measure.MONTHS_SINCE else 0.0
         return NAN
     if measure is Measure.COUNT:

@@ -75,8 +75,10 @@ def dense_catalogue() -> Catalogue:
         for measure in (*can_be_none, Measure.MIN, Measure.MEAN, Measure.LAST, Measure.FIRST):
             if measure is Measure.MONTHS_SINCE and months is None:
                 continue
-            absent = Absent.KNOWN_NONE if measure in can_be_none else Absent.UNKNOWN
-            linked = {"linked_by": ("TST//BEGIN",)} if absent is Absent.KNOWN_NONE else {}
+            absent = Absent.KNOWN_NONE if measure in can_be_none or measure is Measure.MIN else Absent.UNKNOWN
+            linked: dict[str, Any] = {"linked_by": ("TST//BEGIN",)} if absent is Absent.KNOWN_NONE else {}
+            if measure is Measure.MIN:
+                linked["none_is"] = 7.0
             declare(measure, months, codes=("TST//PAID", "TST//PAID_MORE", "TST//STAYS"), when_absent=absent, **linked)
         for measure in (Measure.OPEN, Measure.MONTHS_OPEN):
             declare(

@@ -137,6 +137,7 @@ CHANGES: dict[str, Any] = {
     "scale": 2.0,
     "ages": (0, 18),
     "residence": "rural",
+    "none_is": 9.0,
 }
 KIND_CHANGES: dict[str, Any] = {
     "code": "TST//OTHER",

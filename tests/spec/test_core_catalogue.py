@@ -43,11 +43,11 @@ SAYS_NOTHING = AUTHORISED | SEALED | {
 INSURANCE = ("CLM//*", "ENR//*", "MAI//*")
 LINKED = {
     **dict.fromkeys(("CLM//INPATIENT", "CLM//OUTPATIENT_CHRONIC", "CLM//DRUG", "CLM//REVERSAL"), INSURANCE),
-    **dict.fromkeys(("CLM//DAYS", "ENR//PAID", "ENR//LAPSE", "ENR//SUBSIDISED"), INSURANCE),
+    **dict.fromkeys(("CLM//DAYS", "ENR//PAID", "ENR//LAPSE"), INSURANCE),
     **dict.fromkeys(("PRD//SALES", "PRD//LAND_TRANSFER", "PRD//HERD_SALE", "PRD//PUBLIC_POST"), ("PRD//*",)),
     **dict.fromkeys(("EDU//FEE", "EDU//ENROL"), ("EDU//*",)),
     "HLT//CHRONIC_REG": ("HLT//*", *INSURANCE),
-    "EMP//WAGE": ("EMP//*", "SSI//PENSION", "PRD//PUBLIC_POST"),
+    "EMP//WAGE": ("EMP//WAGE", "EMP//UNEMP", "EMP//UI_BENEFIT", "EMP//UI_END", "SSI//PENSION"),
     "SSI//PENSION": ("SSI//*", "EMP//WAGE", "EMP//UI_BENEFIT"),
     "DIS//REHAB_COST": ("DIS//*",),
     "HSG//RENT": ("HSG//*",),
@@ -218,7 +218,11 @@ def guessed_none(feature: Feature) -> list[str]:
         is_right = feature.when_absent is Absent.KNOWN_NONE and set(feature.linked_by) == SEEN_BY_INSURANCE
         wrong += ["medical cost"] * (not is_right)
     if feature.measure in (Measure.MIN, Measure.LAST, Measure.FIRST, Measure.MEAN) or feature.unit is Unit.SCALE:
-        wrong += ["zero is no grade"] * (feature.when_absent is Absent.KNOWN_NONE)
+        is_zero = feature.when_absent is Absent.KNOWN_NONE and feature.none_is is None
+        wrong += ["zero is no grade"] * is_zero
+        # An ordered number whose absence has no place in the order could move the risk the wrong way when it comes.
+        is_ordered = bool(feature.codes) and feature.direction is not Direction.OPEN
+        wrong += ["none has no place in the order"] * (is_ordered and feature.when_absent is Absent.NOT_APPLICABLE)
     if feature.codes and feature.measure in (Measure.COUNT, Measure.PERSONS, *SPELLS, Measure.MONTHS_SINCE):
         wrong += ["count left unknown"] * (feature.when_absent is Absent.UNKNOWN)
     return wrong
@@ -375,6 +379,9 @@ def test_kinds_with_a_right_of_their_own_are_marked() -> None:
 def test_what_silence_says_is_decided_for_every_kind() -> None:
     assert {kind.code for kind in CORE.kinds if kind.silence is Absent.UNKNOWN} == SAYS_NOTHING
     assert {kind.code: kind.linked_by for kind in CORE.kinds if kind.linked_by} == LINKED
+    # A first record of income says nothing about the time before it.
+    before = {kind.code for kind in CORE.kinds if kind.linked_before}
+    assert before == {code for code in LINKED if code.startswith(("EMP//", "SSI//", "PRD//"))}
     assert {kind.silence for kind in CORE.kinds} == {Absent.UNKNOWN, Absent.KNOWN_NONE}
 
 

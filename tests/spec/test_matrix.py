@@ -69,8 +69,8 @@ def test_an_authorised_record_proves_no_other_source_and_is_no_sign_of_life() ->
     assert found.values.tobytes() == without.values.tobytes()
 
 
-def test_the_grade_of_a_certificate_that_nobody_holds_does_not_exist() -> None:
-    assert does_not_exist(told([WAGE], "disability_grade_ever"))
+def test_without_a_certificate_the_grade_lies_past_the_mildest_one() -> None:
+    assert told([WAGE], "disability_grade_ever") == (5.0, False)
     assert is_unknown(told([], "disability_grade_ever"))
     certificate = event("DIS//CERT_NEW", "2025-05-01", value=2.0, person_id="p of h1")
     assert told([certificate], "disability_grade_ever") == (2.0, False)
@@ -201,7 +201,7 @@ def test_a_number_is_missing_without_being_unknown_only_where_it_cannot_exist(of
             may.add(feature.name)
     found = {name for name, any_ in zip(of_county.names, missing.any(axis=0), strict=True) if any_}
     assert found <= may
-    assert "disability_grade_ever" in found
+    assert "school_stage_24m" in found
 
 
 def test_values_of_a_county_stay_within_the_bounds_of_their_features(of_county: Matrix) -> None:

@@ -158,6 +158,8 @@ def test_any_change_that_an_office_would_notice_changes_the_page() -> None:
     for name, value in changes.items():
         assert indicators_page([replace(each, **{name: value})]) != page, name
     assert indicators_page([changed_levels(each)]) != page
+    ended = replace(each, effective_from=date(2019, 1, 1), effective_to=date(2030, 1, 1))
+    assert f"{each.owner}, from 2019-01-01 to 2030-01-01. " in indicators_page([ended])
 
 
 def test_an_indicator_written_as_json_says_all_that_the_file_says() -> None:

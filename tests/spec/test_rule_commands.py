@@ -32,7 +32,8 @@ from models.bundle import Bundle
 from tests.records import CORE, META, at, dataset, event, household, member
 from training.rows import history_of
 from training.rule_examples import wrong_examples
-from training.rule_report import GREY, OPT_OUT, Told, told
+from training.rule_files import read_rules
+from training.rule_report import GREY, OPT_OUT, Told, differences, told
 
 PACKS = PARAMETERS_FILE.parent
 DAY = "2026-11-01"
@@ -242,8 +243,6 @@ def test_an_example_whose_truth_rests_on_no_event_must_say_so() -> None:
 
 
 def test_examples_are_judged_by_the_shipped_packs(tmp_path: Path) -> None:
-    from training.rule_files import read_rules
-
     folder = pack_with(tmp_path / "own", "single_stay_general: {value: 10000", "single_stay_general: {value: 8000")
     assert wrong_examples(only(read_rules(folder).book, "MED-05")) == []
 
@@ -312,7 +311,7 @@ def test_a_stricter_threshold_lowers_whom_it_no_longer_concerns(folder: Path, tm
     assert (found["raised"], found["lowered"]) == (0, 1)
 
 
-def test_a_changed_tier_and_changed_points_show_though_nobody_appears(folder: Path, tmp_path: Path) -> None:
+def test_a_changed_tier_shows_though_nobody_appears(folder: Path, tmp_path: Path) -> None:
     text = (INDICATORS / "medical.yaml").read_text(encoding="utf-8")
     part, rest = text.split("- id: MED-06", 1)
     head, med = part.split("- id: MED-05", 1)
@@ -325,10 +324,18 @@ def test_a_changed_tier_and_changed_points_show_though_nobody_appears(folder: Pa
     changed = next(each for each in found["indicators"] if each["id"] == "MED-05")
     assert (changed["true"], changed["other_level"]) == ([1, 1], 1)
     assert found["raised"] == 1
+
+
+def test_points_that_change_show_though_no_indicator_does(folder: Path, tmp_path: Path) -> None:
+    points = entry("happened(CLM//INPATIENT, days=90)").replace("mode: trigger", "mode: points\n  decays: true")
+    rules = own(tmp_path / "rules", "own.yaml", points.replace("tier: yellow", "points: 1"))
     halved = pack_with(tmp_path / "packs", "half_life_days: {value: 180", "half_life_days: {value: 7")
-    found = json.loads(run("rules", "diff", folder, "--as-of", DAY, "--packs", halved, "--json").stdout)
+    moment = at(DAY)
+    made = history_of(admitted(read_dataset(folder), CORE), CORE)
+    before, after = (told(read_rules(packs, rules).book, made, moment) for packs in (None, halved))
+    found = differences(before, after)
     assert found["indicators"] == []
-    assert found["points_changed"] > 0
+    assert found["points_changed"] >= 3
 
 
 def test_a_new_indicator_appears_and_one_turned_off_goes(folder: Path, tmp_path: Path) -> None:
