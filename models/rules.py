@@ -101,16 +101,10 @@ class Ruled:
     @cached_property
     def severity(self) -> dict[str, Floats]:
         """How much each trigger and points indicator says, from 0 to 1, by household."""
-        found = {}
-        for each in (*self.of_mode("trigger"), *self.of_mode("points")):
-            by_level = [
-                SEVERITY.get(level.tier, 0.0)
-                if each.mode == "trigger"
-                else min(level.points / POINTS_OF_CERTAINTY, MOST_BY_POINTS)
-                for level in each.levels
-            ]
-            found[each.id] = np.array([*by_level, 0.0])[self.states.level(each.id)]
-        return found
+        return {
+            each.id: np.array([*_severities(each), 0.0])[self.states.level(each.id)]
+            for each in (*self.of_mode("trigger"), *self.of_mode("points"))
+        }
 
     @cached_property
     def dimensions(self) -> dict[str, Floats]:
@@ -130,25 +124,32 @@ class Ruled:
 
     @cached_property
     def poverty_types(self) -> dict[str, Floats]:
-        """Weight of each kind of poverty by household: what its true indicators say, as shares of one; all 0 where
-        none is true."""
-        sums = {name: np.zeros(self.n) for name in POVERTY_TYPES}
+        """Weight of each kind of poverty by household, as shares of one; all 0 where no indicator is true.
+
+        Some kinds have many signs and others few, so what the true ones say is set against what all signs of the kind
+        together would: a low-income family on the move shows much of mobility poverty and little of income poverty.
+        """
+        found = {name: np.zeros(self.n) for name in POVERTY_TYPES}
+        most = dict.fromkeys(POVERTY_TYPES, 0.0)
         for each in (*self.of_mode("trigger"), *self.of_mode("points")):
             for name in each.poverty_types:
-                sums[name] = sums[name] + self.severity[each.id] / len(each.poverty_types)
-        total = np.sum(list(sums.values()), axis=0)
-        return {name: np.where(total > 0, each / np.where(total > 0, total, 1.0), 0.0) for name, each in sums.items()}
+                found[name] = found[name] + self.severity[each.id] / len(each.poverty_types)
+                most[name] += max(_severities(each)) / len(each.poverty_types)
+        shares = {name: each / most[name] if most[name] else each for name, each in found.items()}
+        total = np.sum(list(shares.values()), axis=0)
+        return {name: np.where(total > 0, each / np.where(total > 0, total, 1.0), 0.0) for name, each in shares.items()}
 
     @cached_property
     def monitored_type_hint(self) -> Ints:
         """Which type of monitored household (防返贫监测) it looks like, 0 for none.
 
         3 sudden serious hardship: a trigger of orange or more about a blow or an expense, whatever the income; else
-        with an income trigger 1 (formerly registered poor) or 2 (at the edge).
+        with an income trigger 1 (formerly registered poor) or 2 (at the edge). That somebody asked for help, or that a
+        visitor is worried, does not say what happened.
         """
         sudden, poor = np.zeros(self.n, np.bool_), np.zeros(self.n, np.bool_)
         for each in self.of_mode("trigger"):
-            if {"temporary", "expenditure"} & set(each.poverty_types):
+            if {"temporary", "expenditure"} & set(each.poverty_types) and each.dimension != "participation":
                 sudden |= self.states.floor(each.id) >= 2
             if "income" in each.poverty_types:
                 poor |= self.states.floor(each.id) >= 1
@@ -164,6 +165,13 @@ class Ruled:
     def number(self, quantity: str) -> Number:
         """A named quantity by household."""
         return self.states.evaluation.number(Quantity(quantity))
+
+
+def _severities(indicator: Indicator) -> list[float]:
+    """How much each level of a trigger or points indicator says."""
+    if indicator.mode == "trigger":
+        return [SEVERITY.get(level.tier, 0.0) for level in indicator.levels]
+    return [min(level.points / POINTS_OF_CERTAINTY, MOST_BY_POINTS) for level in indicator.levels]
 
 
 def ruled(book: Rulebook, history: History, seen: Visible) -> Ruled:

@@ -33,6 +33,8 @@ Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 LINK_MONTHS = 24
+LEFT, APPLIED = ("HKM//MEMBER_LEAVE",), ("SLF//APPLY",)
+SPLIT_WITHIN_DAYS, SPLIT_BEFORE_DAYS = 180, 90
 
 
 class Span(NamedTuple):
@@ -112,10 +114,22 @@ class Facts:
         order, starts = self._by_home
         return order[starts[household] : starts[household + 1]]
 
-    @property
+    @cached_property
     def lives_here(self) -> Bools:
-        """Which persons live in their household now."""
-        return self.seen.homes.is_member
+        """Which persons live in their household now.
+
+        Who moved out shortly before the family applied for help still counts as living there: a split must be
+        verified (VER-08) and must not move the tier by itself.
+        """
+        living = self.seen.homes.is_member.copy()
+        left = self.rows_in(LEFT, Span(days_before(self.as_of, SPLIT_WITHIN_DAYS), self.as_of))
+        asked = self.rows_in(APPLIED, Span(ALWAYS, self.as_of))
+        for row in left[(self.person[left] >= 0) & np.isin(self.household[left], self.household[asked])].tolist():
+            applied = self.occurred[asked[self.household[asked] == self.household[row]]]
+            before = Span(int(self.occurred[row]), days_before(int(self.occurred[row]), -SPLIT_BEFORE_DAYS))
+            if is_between(applied, before.start, before.end).any():
+                living[self.person[row]] = True
+        return living
 
     @cached_property
     def occurred(self) -> Ints:

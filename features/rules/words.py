@@ -207,7 +207,13 @@ _WORDS = (
     Word(
         "is_main_earner", Takes.NOTHING, TRUTH, "whether nobody there had more wages in 24 months", where=Where.PERSON
     ),
-    Word("lives_here", Takes.NOTHING, TRUTH, "whether the person lives there now", where=Where.PERSON),
+    Word(
+        "lives_here",
+        Takes.NOTHING,
+        TRUTH,
+        "whether the person lives there now, or moved out shortly before the family applied",
+        where=Where.PERSON,
+    ),
     Word(
         "has_role",
         Takes.NAME,
