@@ -200,9 +200,9 @@ class RuleRecord:
 
 
 def _interval(lo: float, hi: float, least: float = -math.inf) -> dict[str, Any]:
-    """How much is known of an amount.
+    """How much is known of an amount, or of a distance where it has no `least`.
 
-    >>> _interval(0.0, 0.0)
+    >>> _interval(0.0, 0.0, least=0.0)
     {'state': 'known_none', 'value': 0.0, 'at_least': 0.0, 'at_most': 0.0}
     >>> _interval(14200.0, math.inf, least=0.0)["state"], _interval(0.0, math.inf, least=0.0)["state"]
     ('at_least', 'unknown')
@@ -211,7 +211,8 @@ def _interval(lo: float, hi: float, least: float = -math.inf) -> dict[str, Any]:
         lo, hi = least, math.inf
     lo = max(lo, least)
     if lo == hi:
-        state = "known_none" if lo == 0 else "known"
+        # At a line the distance is known to be nothing, which is no lack of anything.
+        state = "known_none" if lo == least == 0 else "known"
     elif math.isfinite(lo) and lo > least:
         state = "at_least"
     else:

@@ -144,12 +144,13 @@ class Ruled:
         """Which type of monitored household (防返贫监测) it looks like, 0 for none.
 
         3 sudden serious hardship: a trigger of orange or more about a blow or an expense, whatever the income; else
-        with an income trigger 1 (formerly registered poor) or 2 (at the edge). That somebody asked for help, or that a
-        visitor is worried, does not say what happened.
+        with an income trigger 1 (formerly registered poor) or 2 (at the edge). That somebody asked for help, that a
+        visitor is worried, or that several warnings came together does not say what happened.
         """
         sudden, poor = np.zeros(self.n, np.bool_), np.zeros(self.n, np.bool_)
         for each in self.of_mode("trigger"):
-            if {"temporary", "expenditure"} & set(each.poverty_types) and each.dimension != "participation":
+            is_blow = each.dimension != "participation" and each.id not in self.states.book.about_others
+            if is_blow and {"temporary", "expenditure"} & set(each.poverty_types):
                 sudden |= self.states.floor(each.id) >= 2
             if "income" in each.poverty_types:
                 poor |= self.states.floor(each.id) >= 1

@@ -33,7 +33,7 @@ Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 LINK_MONTHS = 24
-LEFT, APPLIED = ("HKM//MEMBER_LEAVE",), ("SLF//APPLY",)
+LEFT, APPLIED, DIED = ("HKM//MEMBER_LEAVE",), ("SLF//APPLY",), ("FUN//CREMATE",)
 SPLIT_WITHIN_DAYS, SPLIT_BEFORE_DAYS = 180, 90
 
 
@@ -119,15 +119,16 @@ class Facts:
         """Which persons live in their household now.
 
         Who moved out shortly before the family applied for help still counts as living there: a split must be
-        verified (VER-08) and must not move the tier by itself.
+        verified (VER-08) and must not move the tier by itself. The dead do not.
         """
         living = self.seen.homes.is_member.copy()
         left = self.rows_in(LEFT, Span(days_before(self.as_of, SPLIT_WITHIN_DAYS), self.as_of))
         asked = self.rows_in(APPLIED, Span(ALWAYS, self.as_of))
+        died = set(self.person[self.rows_in(DIED, Span(ALWAYS, self.as_of))].tolist())
         for row in left[(self.person[left] >= 0) & np.isin(self.household[left], self.household[asked])].tolist():
             applied = self.occurred[asked[self.household[asked] == self.household[row]]]
             before = Span(int(self.occurred[row]), days_before(int(self.occurred[row]), -SPLIT_BEFORE_DAYS))
-            if is_between(applied, before.start, before.end).any():
+            if is_between(applied, before.start, before.end).any() and self.person[row] not in died:
                 living[self.person[row]] = True
         return living
 

@@ -62,9 +62,9 @@ def keywords(draw: st.DrawFn, pool: Pool, word: Word) -> str:
     chosen = []
     if "days" in word.keywords or "months" in word.keywords:
         needs_one = bool({"days", "months"} & set(word.required))
-        chosen.append(draw(st.sampled_from(windows if needs_one else [*windows, ""])))
+        chosen.append(draw(st.sampled_from(windows if needs_one else ["", "", "", *windows])))
     for name in word.keywords:
-        if name in ways and (name in word.required or draw(st.integers(0, 3)) == 0):
+        if name in ways and (name in word.required or draw(st.integers(0, 5)) == 0):
             chosen.append(draw(ways[name]))
     return "".join(f", {each}" for each in chosen if each)
 

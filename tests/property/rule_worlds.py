@@ -30,7 +30,7 @@ from tests.property.rule_oracle_events import Setting
 from tests.property.worlds import HOUSEHOLD_IDS, PERSON_IDS, ZONE, Row, tables
 
 World = tuple[list[Row], list[Row], list[Row]]
-MONEY, SIGNED = (0.0, 1e6), (-1e6, 1e6)
+MONEY, REFUNDS, SIGNED = (0.0, 1e6), (-1e6, 0.0), (-1e6, 1e6)
 
 
 def _kind(code: str, level: Level, bounds: tuple[float, float], **more: Any) -> EventKind:
@@ -46,7 +46,7 @@ CATALOGUE = Catalogue(
     "rules",
     (
         _kind("CLM//BILL", P, MONEY, linked_by=("ENR//PAID", "BNK//*")),
-        _kind("CLM//BACK", P, (-1e6, 0.0), linked_by=("CLM//*",)),
+        _kind("CLM//BACK", P, REFUNDS, linked_by=("CLM//*",)),
         _kind("CLM//SHIFT", P, SIGNED, linked_by=("ENR//*",)),
         _kind("ENR//PAID", P, MONEY),
         _kind("BNK//DEBT", P, MONEY, silence=Absent.UNKNOWN, is_authorised=True, authorised_months=12),
@@ -101,6 +101,8 @@ CONDITIONS = {
 
 # -- moments and rows
 
+SIZES = (20, 12, 24, 6, 0)
+
 AS_OF = tuple(
     pd.Timestamp(text, tz=ZONE).tz_convert("UTC")
     for text in ("2025-03-31", "2025-07-01", "2024-02-29 12:00", "2025-11-16 08:30:00.000001", "2025-01-01")
@@ -119,39 +121,61 @@ def _moment(as_of: pd.Timestamp, apart: tuple[str, int], nudge: int) -> pd.Times
     return local.tz_convert("UTC") + pd.Timedelta(microseconds=nudge)
 
 
+def event_row(
+    event_id: str,
+    household: str,
+    person: str | None,
+    code: str,
+    occurred: pd.Timestamp,
+    known: pd.Timestamp,
+    value: float,
+) -> Row:
+    """One first report without a text."""
+    return {
+        "event_id": event_id,
+        "household_id": household,
+        "person_id": person,
+        "code": code,
+        "occurred_at": occurred,
+        "known_at": known,
+        "value": value,
+        "unit": None,
+        "text": None,
+        "source": "测试",
+        "status": "original",
+        "supersedes": None,
+    }
+
+
 @st.composite
-def events(draw: st.DrawFn, as_of: pd.Timestamp, codes: tuple[str, ...], most: int = 22) -> list[Row]:
+def events(draw: st.DrawFn, as_of: pd.Timestamp, codes: tuple[str, ...]) -> list[Row]:
     """Events of few kinds at few moments; some correct or retract an earlier one, some know no amount or person."""
     rows: list[Row] = []
     household = draw(st.sampled_from(HOUSEHOLD_IDS))
     for name in draw(st.sampled_from(["", "", "", "x", "xy"])):
         rows += draw(pay(as_of, draw(st.sampled_from([codes[0], "EMP//WAGE"])), household, name))
-    for i in range(draw(st.integers(0, most))):
+    for i in range(draw(st.sampled_from(SIZES))):
         target = draw(st.sampled_from(rows)) if rows and draw(st.integers(0, 4)) == 0 else None
         code = draw(st.sampled_from((*codes, "TST//NOBODY_KNOWS")))
         kind = CATALOGUE.by_code.get(code)
-        bounds = kind.bounds if kind is not None else None
         value = draw(st.sampled_from([math.nan, 0.0, 1.0, 2.0, 2.5, 5.0, 5.0, 100.0, 683.0]))
-        if bounds is None or not bounds[0] <= value <= bounds[1]:
-            value = -value if bounds is not None and bounds[1] <= 0 else math.nan
+        if kind is not None and kind.bounds == REFUNDS:
+            value = -value
         occurred = _moment(as_of, draw(st.one_of(_apart, _months_apart)), draw(_nudge))
         lag = draw(st.sampled_from([0, 0, 0, 1, 60, 60.00000000002, 300]))
-        rows.append(
-            {
-                "event_id": f"e{i}",
-                "household_id": target["household_id"] if target else draw(st.sampled_from(HOUSEHOLD_IDS)),
-                "person_id": draw(st.sampled_from((*PERSON_IDS, None))),
-                "code": code,
-                "occurred_at": occurred,
-                "known_at": min(occurred, as_of) + pd.Timedelta(microseconds=round(lag * 86_400_000_000)),
-                "value": value,
-                "unit": None,
-                "text": draw(st.sampled_from([None, "I63", "I639", "C50", "TI63"])),
-                "source": "测试",
-                "status": draw(st.sampled_from(["corrected", "retracted"])) if target else "original",
-                "supersedes": target["event_id"] if target else None,
-            }
+        row = event_row(
+            f"e{i}",
+            target["household_id"] if target else draw(st.sampled_from(HOUSEHOLD_IDS)),
+            draw(st.sampled_from((*PERSON_IDS, None))),
+            code,
+            occurred,
+            min(occurred, as_of) + pd.Timedelta(microseconds=round(lag * 86_400_000_000)),
+            value,
         )
+        row["text"] = draw(st.sampled_from([None, "I63", "I639", "C50", "TI63"]))
+        if target:
+            row |= {"status": draw(st.sampled_from(["corrected", "retracted"])), "supersedes": target["event_id"]}
+        rows.append(row)
     return rows
 
 
@@ -163,20 +187,15 @@ def pay(draw: st.DrawFn, as_of: pd.Timestamp, code: str, household: str, name: s
     months = draw(st.lists(st.sampled_from(range(14)), min_size=5, unique=True))
     moments = [_moment(as_of, ("months", month), draw(st.sampled_from([0, 1, -1]))) for month in months]
     return [
-        {
-            "event_id": f"{name}{i}",
-            "household_id": household,
-            "person_id": person,
-            "code": code,
-            "occurred_at": moment,
-            "known_at": min(moment, as_of),
-            "value": draw(st.sampled_from([*amounts[:1] * 4, amounts[1]])),
-            "unit": None,
-            "text": None,
-            "source": "测试",
-            "status": "original",
-            "supersedes": None,
-        }
+        event_row(
+            f"{name}{i}",
+            household,
+            person,
+            code,
+            moment,
+            min(moment, as_of),
+            draw(st.sampled_from([*amounts[:1] * 4, amounts[1]])),
+        )
         for i, moment in enumerate(moments)
     ]
 
@@ -189,7 +208,7 @@ def members(draw: st.DrawFn, as_of: pd.Timestamp) -> list[Row]:
     for person in PERSON_IDS:
         birth = draw(st.sampled_from([b if b is None else pd.Timestamp(b).date() for b in births]))
         sex, role = draw(st.sampled_from(["F", "M", None])), draw(st.sampled_from(["head", "child", "other"]))
-        for begun in draw(st.lists(st.sampled_from([2000, 700, 365, 90, 0]), max_size=2, unique=True)):
+        for begun in draw(st.sampled_from([(2000,), (2000, 365), (700, 90), (2000, 700), (), (0,)])):
             row = {
                 "household_id": draw(st.sampled_from(HOUSEHOLD_IDS)),
                 "person_id": person,
@@ -233,8 +252,8 @@ class Drawn:
 
 
 @st.composite
-def drawn_worlds(draw: st.DrawFn) -> Drawn:
-    """Three households, four people, and what the packs say for each."""
+def drawn_worlds(draw: st.DrawFn, codes: tuple[str, ...] = ()) -> Drawn:
+    """Three households, four people, and what the packs say for each; the events are of some codes, or of these."""
     as_of = draw(st.sampled_from(AS_OF))
     households = [
         {
@@ -250,7 +269,7 @@ def drawn_worlds(draw: st.DrawFn) -> Drawn:
     texts = {name: {h: draw(st.sampled_from(lists[name])) for h in HOUSEHOLD_IDS} for name in TEXTS}
     sources = sorted({kind.department.source for kind in CATALOGUE.kinds})
     connected = draw(st.one_of(st.none(), st.none(), st.frozensets(st.sampled_from(sources))))
-    codes = tuple(draw(st.lists(st.sampled_from(CODES), min_size=3, max_size=6, unique=True)))
+    codes = codes or tuple(draw(st.lists(st.sampled_from(CODES), min_size=3, max_size=6, unique=True)))
     world = draw(events(as_of, codes)), draw(members(as_of)), households
     return Drawn(world, codes, as_of, numbers, texts, connected)
 

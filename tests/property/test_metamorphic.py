@@ -224,6 +224,14 @@ def test_a_split_before_the_application_is_to_be_verified_and_changes_no_tier(rn
     assert (moved(changes, by_rules) == 0).all()
 
 
+def test_a_death_before_the_application_is_no_split() -> None:
+    """Whoever died does not count as living there, though the register files a departure and the family applies."""
+    couple = (Person("p1", 45, "head"), Person("p2", 43, "spouse"))
+    died = Happening("FUN//CREMATE", 40, 45, "p1")
+    told = Situation(couple, (died, Happening("HKM//MEMBER_LEAVE", 39, None, "p1"), Happening("SLF//APPLY", 10)))
+    assert under_rules([told.left_by("p1", 39)]).states.facts.n_members.tolist() == [1]
+
+
 # -- rules and model together
 
 AS_RECORDED = "2021-09-30"
