@@ -150,7 +150,7 @@ WRONG_FILES = {
         "points_red lies below points_orange",
     ),
     "no YAML": (f"{HEAD}versions: [\n- : # <-", "is no YAML"),
-    "an object": (f"{HEAD}versions: !!python/object:os.system {{}} # <-", "must be a list"),
+    "an object": (f"{HEAD}versions: !!python/object:os.system {{}} # <-", "carries a tag"),
 }
 
 

@@ -25,6 +25,7 @@ BUNDLE = Bundle(
     model=None,  # type: ignore[arg-type]
     calibration=Calibration(1.0, 0.0, 0, 0),
     bands=Bands(0.3, 0.2, 0.1),
+    reference=np.array([0.1, 0.5]),
     base_rate=0.05,
     importance=np.ones(len(CORE.features)),
     manifest={"data": {"currency": "CNY"}},
