@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from features.rules.facts import Facts, Span
 from features.rules.number import Number, Truths, decided
+from features.rules.spells import Spells
 from features.rules.syntax import Call, Param
 from features.rules.words import Where
 from features.window import (
@@ -16,7 +17,6 @@ from features.window import (
     MICROS_PER_DAY,
     NEVER,
     is_after,
-    is_not_before,
     month_ends,
     months_before,
 )
@@ -39,7 +39,7 @@ class EventWords:
     def __init__(self, facts: Facts, terms: Terms) -> None:
         self.facts = facts
         self.terms = terms
-        self._spells: dict[Call, tuple[Bools, Bools]] = {}
+        self.spells = Spells(facts)
 
     def truth(self, call: Call, scope: Where) -> Truths:
         """`happened`, `on_record`, `is_open`, `followed_by` or `near`."""
@@ -54,7 +54,8 @@ class EventWords:
             surely = self._flagged(self._rows(call)[0], scope)
             return decided(surely, surely)
         if call.word == "is_open":
-            return self._is_open(call, scope)
+            surely = self.spells.running(call, scope)
+            return decided(surely, surely | ~self._silence_is_none(call.codes, scope, self._span(call)))
         return self._followed_by(call, scope) if call.word == "followed_by" else self._near(call, scope)
 
     def number(self, call: Call, scope: Where) -> Number:
@@ -85,7 +86,7 @@ class EventWords:
         if call.word == "reported_late":
             rows = rows[self._late(call, rows)]
         if call.word == "is_open" and scope is Where.HOUSEHOLD:
-            rows = self._beginnings(call, rows, household)
+            rows = self.spells.beginnings(call, rows, household)
         elif call.word in ("latest", "days_since", "is_open"):
             rows = rows[-1:]
         elif call.word in ("largest", "smallest"):
@@ -104,16 +105,6 @@ class EventWords:
         apart = self.facts.occurred[others][:, np.newaxis] - self.facts.occurred[rows][np.newaxis, :]
         is_pair = apart > 0 if call.word == "followed_by" else np.abs(apart) <= self._reach(call)
         return np.concatenate([rows[is_pair.any(axis=0)], others[is_pair.any(axis=1)]]) if is_pair.any() else rows
-
-    def _beginnings(self, call: Call, rows: Ints, household: int) -> Ints:
-        """The last beginnings of the spells that still run in one household; of all spells if none does."""
-        own, personal = self._running(call)
-        last: dict[int, int] = {}
-        for row in rows.tolist():
-            who = -1 if self.facts.is_of_all[row] else int(self.facts.person[row])
-            if own[household] if self.facts.is_of_all[row] else who >= 0 and personal[who]:
-                last[who] = row
-        return np.array(sorted(last.values()), np.int64) if last else rows[-1:]
 
     # -- which rows
 
@@ -307,47 +298,6 @@ class EventWords:
         return last
 
     # -- truths
-
-    def _is_open(self, call: Call, scope: Where) -> Truths:
-        if scope is Where.PERSON:
-            begins, ended = self._begins_and_ends(call)
-            surely = self._runs(call, begins, ended, Where.PERSON)
-        else:
-            own, personal = self._running(call)
-            home = self.facts.home[personal]
-            surely = own | (np.bincount(home, minlength=self.facts.n_households) > 0)
-        return decided(surely, surely | ~self._silence_is_none(call.codes, scope, self._span(call)))
-
-    def _running(self, call: Call) -> tuple[Bools, Bools]:
-        """Households whose own spell runs, and persons whose spell runs and who have not left."""
-        if call not in self._spells:
-            facts = self.facts
-            begins, ended = self._begins_and_ends(call)
-            is_own = facts.is_of_all[begins]
-            own = self._runs(call, begins[is_own], ended[facts.is_of_all[ended]], Where.HOUSEHOLD)
-            personal = self._runs(call, begins[~is_own], ended, Where.PERSON)
-            # Of a person in no register nobody knows that they left.
-            self._spells[call] = own, personal & (facts.lives_here | (facts.seen.homes.household < 0))
-        return self._spells[call]
-
-    def _begins_and_ends(self, call: Call) -> tuple[Ints, Ints]:
-        ends = call.option("ended_by")
-        assert isinstance(ends, tuple)
-        so_far = Span(ALWAYS, self.facts.as_of)
-        return self.facts.within(self.facts.rows(call.codes), so_far), self.facts.within(self.facts.rows(ends), so_far)
-
-    def _runs(self, call: Call, begins: Ints, ended: Ints, scope: Where) -> Bools:
-        facts, lapses = self.facts, call.option("lapses_months")
-        begun, over = facts.newest(begins, scope), facts.newest(ended, scope)
-        if scope is Where.PERSON:
-            # What ended for the whole household ended for everybody in it.
-            for_all = facts.newest(ended[facts.is_of_all[ended]], Where.HOUSEHOLD)
-            over = np.maximum(over, np.append(for_all, ALWAYS)[facts.home])
-        # An ending at the very instant of a beginning does not hide it: attention is kept.
-        runs = is_not_before(begun, over) & is_after(begun, ALWAYS)
-        if isinstance(lapses, float):
-            runs &= is_not_before(begun, months_before(facts.as_of, int(lapses), facts.history.time_zone))
-        return runs
 
     def _followed_by(self, call: Call, scope: Where) -> Truths:
         facts = self.facts

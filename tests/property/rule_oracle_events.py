@@ -114,7 +114,19 @@ class Record:
 
     @cached_property
     def residents(self) -> list[str]:
-        return [p for p in self.people if (place := self.place(p)) is not None and not self.has_left(place)]
+        """Those who live here: registered and not gone, or gone only to let the others apply."""
+        return [p for p in self.people if self.is_registered(p) or self.has_split(p)]
+
+    def is_registered(self, person: str) -> bool:
+        place = self.place(person)
+        return place is not None and not self.has_left(place)
+
+    def has_split(self, person: str) -> bool:
+        """Whether somebody alive moved out in the last 180 days and the household applied within 90 days of that."""
+        left = [e["occurred_at"] for e in self.before_now(("HKM//MEMBER_LEAVE",), person)]
+        applied = [e["occurred_at"] for e in self.before_now(("SLF//APPLY",), None)]
+        has_followed = any(a <= b < a + 90 * DAY for a in left if a >= self.as_of - 180 * DAY for b in applied)
+        return has_followed and not self.before_now(("FUN//CREMATE",), person)
 
     def kinds(self, codes: tuple[str, ...]) -> list[EventKind]:
         return [kind for kind in self.setting.catalogue.kinds if any(matches(code, kind.code) for code in codes)]
