@@ -56,7 +56,10 @@ class Absent(Enum):
 
 
 class Measure(Enum):
-    """How the events in a window become one number."""
+    """How the events in a window become one number.
+
+    `PERSONS` and `DISTINCT` count different persons and different event codes, `COUNT` counts events.
+    """
 
     COUNT = "count"
     SUM = "sum"
@@ -66,6 +69,7 @@ class Measure(Enum):
     LAST = "last"
     FIRST = "first"
     PERSONS = "persons"
+    DISTINCT = "distinct"
     MONTHS_SINCE = "months_since"
     OPEN = "open"
     MONTHS_OPEN = "months_open"

@@ -10,17 +10,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from features.catalogue import Catalogue
-from features.event import ROLES, SEXES, Status
+from features.encoding import encoded, micros, numbered, positions, whole, without_gaps
+from features.event import ROLES, SEXES
 from features.household import NO_BIRTH, Homes, Memberships, homes, memberships
-from features.window import MICROS_PER_MONTH, NEVER, Micros, has_not_ended, is_known, micros_of
+from features.ordering import Bools, Floats, Ints, Spelling, sort_groups, spelling
+from features.tables import Tables
+from features.window import Micros
 
-Ints = npt.NDArray[np.int64]
 UNKNOWN_CODE = -1
+NO_DAY = int(np.iinfo(np.int32).min)
 
 
 @dataclass(frozen=True)
@@ -31,33 +36,92 @@ class History:
     event id. `code` indexes the catalogue's kinds (`UNKNOWN_CODE` for codes it does not declare), `person` is -1 for
     events of the household, `value` is NaN where no value was given, `text` indexes `texts` (-1 for none) where the
     kind's text is a code that rules may read; other texts are not kept. Where an authorisation has run out,
-    `known_until` is its end.
+    `known_until` is its end. `row` is the place of each row version in the events table, whose ids and sources stay
+    in Arrow (`ids`, `told_by`) until somebody asks for them; so do the households' `places` (region, residence).
     """
 
     catalogue: Catalogue
     time_zone: str
     household_ids: tuple[str, ...]
-    residence: npt.NDArray[np.object_]
-    region: npt.NDArray[np.object_]
     household: Ints
     person: Ints
     code: Ints
     occurred: Ints
     known_from: Ints
     known_until: Ints
-    value: npt.NDArray[np.float64]
+    value: Floats
     text: Ints
     texts: tuple[str, ...]
-    event_id: npt.NDArray[np.object_]
-    source: npt.NDArray[np.object_]
     known_at: Ints
-    time_rank: Ints
     members: Memberships
+    row: Ints
+    ids: pa.Array
+    told_by: pa.ChunkedArray
+    places: pa.Table
 
     @cached_property
     def index(self) -> dict[str, int]:
         """Position of each household."""
         return {household_id: i for i, household_id in enumerate(self.household_ids)}
+
+    @cached_property
+    def event_id(self) -> npt.NDArray[np.object_]:
+        """The id of each row version."""
+        return _objects(self.ids.take(pa.array(self.row)))
+
+    @cached_property
+    def source(self) -> npt.NDArray[np.object_]:
+        """Who reported each row version, as the row says."""
+        # One string for each source, not one for each row.
+        return np.append(np.array(self.sources, object), [None])[self.source_number]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Every source that a row names, in order of their letters."""
+        return self._sources[1]
+
+    @property
+    def source_number(self) -> Ints:
+        """Which of `sources` reported each row version, -1 for none."""
+        return self._sources[0]
+
+    @cached_property
+    def region(self) -> npt.NDArray[np.object_]:
+        """The region of each household."""
+        return _objects(whole(self.places["region"]))
+
+    @cached_property
+    def residence(self) -> npt.NDArray[np.object_]:
+        """Where each household lives, one of `features.event.RESIDENCES`; None if that is not known."""
+        return _objects(whole(self.places["residence"]))
+
+    @cached_property
+    def residences(self) -> tuple[Ints, tuple[str, ...]]:
+        """`residence` as numbers: which of the words that follow each household has, -1 for none."""
+        numbers, words = numbered(whole(self.places["residence"]))
+        return numbers, tuple(words.to_pylist())
+
+    @cached_property
+    def ids_of_households(self) -> npt.NDArray[np.object_]:
+        """`household_ids` as an array."""
+        ids = np.empty(len(self.household_ids), object)
+        ids[:] = self.household_ids
+        return ids
+
+    @cached_property
+    def follows(self) -> Bools:
+        """For every kind of the catalogue, whether its events follow their person."""
+        return np.array([kind.follows for kind in self.catalogue.kinds], np.bool_)
+
+    @cached_property
+    def spelling(self) -> Spelling:
+        """The bytes of `ids`."""
+        return spelling(self.ids)
+
+    @cached_property
+    def _sources(self) -> tuple[Ints, tuple[str, ...]]:
+        numbers, words = numbered(whole(self.told_by))
+        return numbers[self.row], tuple(words.to_pylist())
 
 
 @dataclass(frozen=True)
@@ -80,22 +144,50 @@ class Visible:
 def visible(history: History, as_of: Micros) -> Visible:
     """The rows known at `as_of`, each under the household it belongs to then."""
     at_home = homes(history.members, as_of)
-    rows = np.flatnonzero(is_known(history.known_from, history.known_until, as_of) & (history.code != UNKNOWN_CODE))
-    household = history.household[rows].copy()
-    person = history.person[rows]
-    follows = np.array([kind.follows for kind in history.catalogue.kinds], np.bool_)
-    placed = np.flatnonzero((person >= 0) & follows[history.code[rows]])
-    placed = placed[at_home.household[person[placed]] >= 0]
-    household[placed] = at_home.household[person[placed]]
-    keep = np.ones(len(rows), np.bool_)
-    keep[placed] = has_not_ended(at_home.until[person[placed]], history.occurred[rows[placed]])
-    rows, household = rows[keep], household[keep]
-    # Nearly everyone still lives where the event was filed, so this sort meets almost sorted keys.
-    order = np.argsort(household * np.int64(len(history.time_rank) + 1) + history.time_rank[rows], kind="stable")
-    counts = np.bincount(household, minlength=len(history.household_ids))
-    starts = np.zeros(len(history.household_ids) + 1, np.int64)
-    np.cumsum(counts, out=starts[1:])
-    return Visible(as_of, rows[order], starts, at_home)
+    rows, starts, received = _known_rows(
+        as_of, history.household, history.person, history.code, history.occurred,
+        history.known_from, history.known_until, history.follows,
+        at_home.household, at_home.until, len(history.household_ids),
+    )  # fmt: skip
+    if len(received):
+        sort_groups(
+            received, rows, starts, history.occurred, history.code, history.value, history.person, history.row,
+            *history.spelling,
+        )  # fmt: skip
+    return Visible(as_of, rows, starts, at_home)
+
+
+def history_of(tables: Tables, catalogue: Catalogue, *, time_zone: str) -> History:
+    """Encode the tables of `features.event`. Rows that repeat (household_id, event_id) count once.
+
+    Row order does not matter. Events of households that are not in `households` are refused.
+    """
+    first, household_ids = _listed(tables.households)
+    places = tables.households.select(["region", "residence"]).take(pa.array(first))
+    events, members = tables.events, tables.members
+    listed = whole(members["person_id"])
+    persons, person_ids = numbered(pa.concat_arrays([listed, whole(events["person_id"])]))
+    told = encoded(events, catalogue, household_ids, persons[len(listed) :])
+    return History(
+        catalogue=catalogue,
+        time_zone=time_zone,
+        household_ids=tuple(household_ids.to_pylist()),
+        household=told.household,
+        person=told.person,
+        code=told.code,
+        occurred=told.occurred,
+        known_from=told.known_from,
+        known_until=told.known_until,
+        value=told.value,
+        text=told.text,
+        texts=told.texts,
+        known_at=told.known_at,
+        members=_memberships(members, household_ids, persons[: len(listed)], len(person_ids)),
+        row=told.row,
+        ids=whole(events["event_id"]),
+        told_by=events["source"],
+        places=places,
+    )
 
 
 def history_from_tables(
@@ -106,129 +198,89 @@ def history_from_tables(
     *,
     time_zone: str,
 ) -> History:
-    """Encode the tables of `features.event`. Rows that repeat (household_id, event_id) count once.
-
-    Row order does not matter. Events of households that are not in `households` are refused.
-    """
-    household_ids = np.array(sorted(households["household_id"].unique()), dtype=object)
-    persons = np.array(sorted(set(members["person_id"]) | set(events["person_id"].dropna())), dtype=object)
-    events = events.drop_duplicates(subset=["household_id", "event_id"])
-    household = _positions(events["household_id"], household_ids)
-    if (household < 0).any():
-        raise ValueError("an event names a household that is not in the households table; run `povrisk check`")
-    person = _positions(events["person_id"], persons)
-    codes = pd.Index([kind.code for kind in catalogue.kinds])
-    code = codes.get_indexer(pd.Index(events["code"])).astype(np.int64)
-    occurred, known_at = micros_of(events["occurred_at"]), micros_of(events["known_at"])
-    value = events["value"].to_numpy(np.float64, na_value=np.nan)
-    event_id = events["event_id"].to_numpy(object)
-    known_until = np.minimum(_known_until(events, known_at), _authorised_until(catalogue, code, known_at))
-    text, texts = _coded_texts(catalogue, code, events["text"])
-    retracted = (events["status"] == Status.RETRACTED.value).to_numpy()
-    known_from = np.where(retracted, NEVER, known_at)
-
-    in_time = np.lexsort((pd.factorize(event_id, sort=True)[0], person, value, code, occurred))
-    time_rank = np.empty(len(events), np.int64)
-    time_rank[in_time] = np.arange(len(events))
-    order = in_time[np.argsort(household[in_time], kind="stable")]
-    placed = households.drop_duplicates("household_id").set_index("household_id").reindex(household_ids)
-    return History(
-        catalogue=catalogue,
-        time_zone=time_zone,
-        household_ids=tuple(household_ids),
-        residence=placed["residence"].to_numpy(object),
-        region=placed["region"].to_numpy(object),
-        household=household[order],
-        person=person[order],
-        code=code[order],
-        occurred=occurred[order],
-        known_from=known_from[order],
-        known_until=known_until[order],
-        value=value[order],
-        text=text[order],
-        texts=texts,
-        event_id=event_id[order],
-        source=events["source"].to_numpy(object)[order],
-        known_at=known_at[order],
-        time_rank=time_rank[order],
-        members=_memberships(members, household_ids, persons),
-    )
+    """`history_of` for tables in pandas."""
+    return history_of(Tables.from_frames(events, members, households), catalogue, time_zone=time_zone)
 
 
-def _memberships(
-    members: pd.DataFrame, household_ids: npt.NDArray[np.object_], persons: npt.NDArray[np.object_]
-) -> Memberships:
-    household = _positions(members["household_id"], household_ids)
+def _listed(households: pa.Table) -> tuple[Ints, pa.Array]:
+    """The distinct household ids in order, and the first row of each."""
+    numbers, ids = numbered(whole(households["household_id"]))
+    first = np.full(len(ids), len(numbers), np.int64)
+    np.minimum.at(first, numbers, np.arange(len(numbers)))
+    return first, ids
+
+
+def _memberships(members: pa.Table, household_ids: pa.Array, person: Ints, n_persons: int) -> Memberships:
+    household = positions(members["household_id"], household_ids)
     if (household < 0).any():
         raise ValueError("a member names a household that is not in the households table; run `povrisk check`")
-    birth = pd.to_datetime(members["birth_date"]).dt.as_unit("s")
+    # Days since 1970 fit into half the bits; the smallest number of that size stands for no date.
+    born = without_gaps(whole(members["birth_date"]).view(pa.int32()), NO_DAY).astype(np.int64)
     return memberships(
-        person=_positions(members["person_id"], persons),
+        person=person,
         household=household,
-        joined=micros_of(members["joined_at"]),
-        left=micros_of(members["left_at"]),
-        known=micros_of(members["known_at"]),
-        birth=np.where(birth.isna(), NO_BIRTH, birth.astype("int64").to_numpy() // 86_400),
-        n_persons=len(persons),
-        role=_positions(members["role"], np.array(ROLES, object)),
-        sex=_positions(members["sex"], np.array(SEXES, object)),
+        joined=micros(members["joined_at"]),
+        left=micros(members["left_at"]),
+        known=micros(members["known_at"]),
+        birth=np.where(born == NO_DAY, NO_BIRTH, born),
+        n_persons=n_persons,
+        role=positions(members["role"], pa.array(ROLES)),
+        sex=positions(members["sex"], pa.array(SEXES)),
     )
 
 
-def _authorised_until(catalogue: Catalogue, code: Ints, known_at: Ints) -> Ints:
-    """When the right to use an authorised row ends; `NEVER` for all others."""
-    until = np.full(len(code), NEVER, np.int64)
-    for i, kind in enumerate(catalogue.kinds):
-        if kind.authorised_months is not None:
-            rows = np.flatnonzero(code == i)
-            until[rows] = known_at[rows] + round(kind.authorised_months * MICROS_PER_MONTH)
-    return until
+def _objects(strings: pa.Array) -> npt.NDArray[np.object_]:
+    found: npt.NDArray[np.object_] = strings.to_numpy(zero_copy_only=False)
+    return found
 
 
-def _coded_texts(catalogue: Catalogue, code: Ints, text: pd.Series) -> tuple[Ints, tuple[str, ...]]:
-    """The texts of kinds whose text is a code, numbered in order of their letters."""
-    coded = np.array([bool(kind.coded_text) for kind in catalogue.kinds] + [False], np.bool_)
-    rows = np.flatnonzero(coded[code])
-    numbers, texts = pd.factorize(text.iloc[rows].to_numpy(object), sort=True)
-    found = np.full(len(code), -1, np.int64)
-    found[rows] = numbers
-    return found, tuple(str(each) for each in texts)
-
-
-def _known_until(events: pd.DataFrame, known_at: Ints) -> Ints:
-    """When each row stops counting: at the `known_at` of the next row that replaces it."""
-    until = np.full(len(events), NEVER, np.int64)
-    replacing = np.flatnonzero(events["supersedes"].notna().to_numpy())
-    if len(replacing) == 0:
-        return until
-    replaced = pd.DataFrame(
-        {
-            "household_id": events["household_id"].to_numpy(object)[replacing],
-            "target": events["supersedes"].to_numpy(object)[replacing],
-            "event_id": events["event_id"].to_numpy(object)[replacing],
-            "known_at": known_at[replacing],
-            "row": replacing,
-        }
-    ).sort_values(["household_id", "target", "known_at", "event_id"], kind="stable")
-    same_target = (replaced["household_id"] == replaced["household_id"].shift(-1)) & (
-        replaced["target"] == replaced["target"].shift(-1)
-    )
-    siblings = np.flatnonzero(same_target.to_numpy())
-    rows, known = replaced["row"].to_numpy(), replaced["known_at"].to_numpy()
-    until[rows[siblings]] = known[siblings + 1]
-    first = replaced.drop_duplicates(["household_id", "target"])
-    candidates = events.loc[events["event_id"].isin(first["target"]), ["household_id", "event_id"]]
-    targets = pd.DataFrame(
-        {
-            "household_id": candidates["household_id"].to_numpy(object),
-            "target": candidates["event_id"].to_numpy(object),
-            "target_row": np.flatnonzero(events["event_id"].isin(first["target"]).to_numpy()),
-        }
-    ).merge(first[["household_id", "target", "known_at"]], on=["household_id", "target"])
-    np.minimum.at(until, targets["target_row"].to_numpy(), targets["known_at"].to_numpy())
-    return until
-
-
-def _positions(ids: pd.Series, known: npt.NDArray[np.object_]) -> Ints:
-    """Index of each id among the sorted known ones; -1 where null or not among them."""
-    return pd.Index(known).get_indexer(pd.Index(ids, dtype=object)).astype(np.int64)
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _known_rows(
+    as_of: Micros, household: Ints, person: Ints, code: Ints, occurred: Ints,
+    known_from: Ints, known_until: Ints, follows: Bools, home: Ints, home_until: Ints, n_households: int,
+) -> tuple[Ints, Ints, Ints]:  # fmt: skip
+    """Rows known at `as_of` by the household they belong to then, and the households that received rows filed
+    elsewhere: the rows of those are not in order yet."""
+    n = len(household)
+    belongs = np.empty(n, np.int32)
+    starts = np.zeros(n_households + 1, np.int64)
+    has_received = np.zeros(n_households, np.bool_)
+    n_received = 0
+    for e in range(n):
+        belongs[e] = -1
+        if known_from[e] > as_of or as_of >= known_until[e] or code[e] < 0:
+            continue
+        h, who = household[e], person[e]
+        if who >= 0 and home[who] >= 0 and follows[code[e]]:
+            if occurred[e] > home_until[who]:
+                continue
+            if home[who] != h:
+                h = home[who]
+                if not has_received[h]:
+                    has_received[h] = True
+                    n_received += 1
+        belongs[e] = h
+        starts[h + 1] += 1
+    for h in range(n_households):
+        starts[h + 1] += starts[h]
+    rows = np.empty(starts[n_households], np.int64)
+    if n_received == 0:
+        i = 0
+        for e in range(n):
+            if belongs[e] >= 0:
+                rows[i] = e
+                i += 1
+    else:
+        at = starts[:-1].copy()
+        for e in range(n):
+            h = belongs[e]
+            if h >= 0:
+                rows[at[h]] = e
+                at[h] += 1
+    received = np.empty(n_received, np.int64)
+    i = 0
+    for h in range(n_households):
+        if has_received[h]:
+            received[i] = h
+            i += 1
+    return rows, starts, received

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
-from features.window import NEVER, Micros, has_begun, has_not_ended, is_known
+from features.ordering import grouped
+from features.window import NEVER, Micros
 
 Ints = npt.NDArray[np.int64]
 NO_BIRTH = int(np.iinfo(np.int64).min)
-NO_END = np.int64(NEVER)
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ def memberships(
     """The rows in the order that `homes` needs, whatever order they came in."""
     role = np.full(len(person), -1, np.int64) if role is None else role
     sex = np.full(len(person), -1, np.int64) if sex is None else sex
-    order = np.lexsort((sex, role, left, birth, known, household, joined, person))
+    order, starts = grouped(person, n_persons)
+    _sort_rows(order, starts, joined, household, known, birth, left, role, sex)
     return Memberships(
         person=person[order],
         household=household[order],
@@ -92,24 +94,61 @@ def homes(rows: Memberships, as_of: Micros) -> Homes:
     until = np.full(rows.n_persons, NEVER, np.int64)
     birth = np.full(rows.n_persons, NO_BIRTH, np.int64)
     role, sex = np.full(rows.n_persons, -1, np.int64), np.full(rows.n_persons, -1, np.int64)
-    visible = np.flatnonzero(is_known(rows.known, NO_END, as_of) & has_begun(rows.joined, as_of))
-    # Rows are sorted by person, joined, household, known: the last one of a spell is its latest known version.
-    spell = np.stack([rows.person[visible], rows.joined[visible], rows.household[visible]])
-    latest = visible[_last_of_run(spell)]
-    running = has_not_ended(rows.left[latest], as_of)
-    order = np.lexsort((rows.household[latest], rows.joined[latest], running, rows.person[latest]))
-    ranked = latest[order]
-    chosen = ranked[_last_of_run(rows.person[ranked][np.newaxis])]
-    who = rows.person[chosen]
-    household[who] = rows.household[chosen]
-    until[who] = np.where(has_not_ended(rows.left[chosen], as_of), NEVER, rows.left[chosen])
-    birth[who] = rows.birth[chosen]
-    role[who], sex[who] = rows.role[chosen], rows.sex[chosen]
+    _settle(
+        rows.person, rows.household, rows.joined, rows.left, rows.known, rows.birth, rows.role, rows.sex, as_of,
+        household, until, birth, role, sex,
+    )  # fmt: skip
     return Homes(household, until, birth, role, sex)
 
 
-def _last_of_run(keys: Ints) -> npt.NDArray[np.bool_]:
-    """Marks the last column of every run of equal columns."""
-    if keys.shape[1] == 0:
-        return np.zeros(0, np.bool_)
-    return np.append((keys[:, 1:] != keys[:, :-1]).any(axis=0), True)
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _sort_rows(
+    order: Ints, starts: Ints,
+    joined: Ints, household: Ints, known: Ints, birth: Ints, left: Ints, role: Ints, sex: Ints,
+) -> None:  # fmt: skip
+    """Sort the positions of each person's rows by the other columns, from left to right."""
+    for p in range(len(starts) - 1):
+        # Few rows speak of one person, and most files hold them in order.
+        for i in range(starts[p] + 1, starts[p + 1]):
+            moving = order[i]
+            k = i
+            while k > starts[p]:
+                other = order[k - 1]
+                is_before = False
+                for column in (joined, household, known, birth, left, role, sex):
+                    if column[moving] != column[other]:
+                        is_before = column[moving] < column[other]
+                        break
+                if not is_before:
+                    break
+                order[k] = other
+                k -= 1
+            order[k] = moving
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _settle(
+    person: Ints, home: Ints, joined: Ints, left: Ints, known: Ints, birth: Ints, role: Ints, sex: Ints, as_of: Micros,
+    home_of: Ints, until_of: Ints, birth_of: Ints, role_of: Ints, sex_of: Ints,
+) -> None:  # fmt: skip
+    n, i = len(person), 0
+    while i < n:
+        who, chosen, is_running = person[i], -1, False
+        while i < n and person[i] == who:
+            # The last visible row of a spell is its latest known version.
+            first, latest = i, -1
+            while i < n and person[i] == who and joined[i] == joined[first] and home[i] == home[first]:
+                if known[i] <= as_of and joined[i] < as_of:
+                    latest = i
+                i += 1
+            if latest < 0:
+                continue
+            runs = left[latest] >= as_of
+            # Spells come in order of joining and household: of two that run, or two that ended, the later one counts.
+            if chosen < 0 or runs or not is_running:
+                chosen, is_running = latest, runs
+        if chosen >= 0:
+            home_of[who] = home[chosen]
+            until_of[who] = NEVER if is_running else left[chosen]
+            birth_of[who] = birth[chosen]
+            role_of[who], sex_of[who] = role[chosen], sex[chosen]

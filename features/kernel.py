@@ -1,283 +1,281 @@
-"""The one pass that turns sorted events into numbers, compiled; the same function serves one household and millions.
+"""The one pass that turns sorted events into vectors, compiled; the same function serves one household and millions.
 
-A `Plan` lays the catalogue's features out as slots. For every household the pass reads its events once, oldest first,
-and feeds each event to the slots of its code. `tests/property/oracle.py` says the same slowly and plainly.
+For every household the pass reads its events once, oldest first, feeds each to the cells and lists of its code
+(`features.plan`), and writes one row. `tests/property/oracle.py` says the same slowly and plainly.
+
+Compiled code is kept on disk with the file that it stands in, so what it knows by number is numbered here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numba
 import numpy as np
-import numpy.typing as npt
+import pyarrow as pa
 
-from features.catalogue import Catalogue
-from features.codes import matches
-from features.definition import Absent, Feature, Level, Measure
-from features.window import MICROS_PER_MONTH, Micros, Window, last
+from features.catalogue import catalogue
+from features.definition import Measure
+from features.event import EVENTS, HOUSEHOLDS, MEMBERS, Status
+from features.household import NO_BIRTH
+from features.ordering import Ints
+from features.tables import Tables
+from features.window import NEVER, Micros
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-
-LINK_WINDOW = last(months=24)
-_MEASURES = (
-    Measure.COUNT,
-    Measure.SUM,
-    Measure.MAX,
-    Measure.MIN,
-    Measure.MEAN,
-    Measure.LAST,
-    Measure.FIRST,
-    Measure.PERSONS,
-    Measure.MONTHS_SINCE,
-    Measure.OPEN,
-    Measure.MONTHS_OPEN,
-)
-_COUNT, _SUM, _MAX, _MIN, _MEAN, _LAST, _FIRST, _PERSONS, _MONTHS_SINCE, _OPEN, _MONTHS_OPEN = range(len(_MEASURES))
-_BEGINS, _ENDS = 0, 1
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The event features of a catalogue as arrays.
-
-    Slot s computes feature column `column[s]`. `of_code[ptr[c]:ptr[c + 1]]` are the slots that read code c and
-    `role` says whether the code begins or ends the slot's spell. `link[s]` is the slot's link set, -1 for none, and
-    `links_of_code` lists the link sets that code c proves. `when_none[s]` is the value of a known none, NaN where the
-    number then does not exist. `is_personal[c]` says whether a spell of code c belongs to one person; `is_seen[c]`
-    whether an event of code c shows that somebody sees the household.
-    """
-
-    windows: tuple[Window, ...]
-    window: Ints
-    measure: Ints
-    column: Ints
-    ptr: Ints
-    of_code: Ints
-    role: Ints
-    link: Ints
-    n_links: int
-    link_ptr: Ints
-    links_of_code: Ints
-    when_none: Floats
-    is_personal: npt.NDArray[np.bool_]
-    is_seen: npt.NDArray[np.bool_]
+DAYS_PER_YEAR = 365.2425
+# The first ones are kept in a cell under this very number.
+MEASURES = (
+    Measure.COUNT, Measure.SUM, Measure.MAX, Measure.MIN, Measure.LAST, Measure.FIRST,
+    Measure.MEAN, Measure.MONTHS_SINCE, Measure.PERSONS, Measure.DISTINCT, Measure.OPEN, Measure.MONTHS_OPEN,
+)  # fmt: skip
+(
+    _COUNT, _SUM, _MAX, _MIN, _LAST, _FIRST, _MEAN, _MONTHS_SINCE, _PERSONS, _DISTINCT, _OPEN, _MONTHS_OPEN,
+) = range(len(MEASURES))  # fmt: skip
+_SUM_TOLD, _N_TOLD = _FIRST + 1, _FIRST + 2
+# What an event does to a list that reads it.
+NAMES_PERSON, NAMES_CODE, BEGINS, ENDS = range(4)
+# What a feature of the household's people or place is.
+COUNTS_MEMBERS, COUNTS_AGED, IS_PLACE = range(3)
+LINKS_PER_WORD = 62
 
 
-def _laid_out(catalogue: Catalogue) -> Plan:
-    slots = [(i, f) for i, f in enumerate(catalogue.features) if f.measure.is_of_events]
-    windows = tuple(dict.fromkeys(f.window for _, f in slots))
-    link_sets = tuple(dict.fromkeys(f.linked_by for _, f in slots if f.when_absent is not Absent.UNKNOWN))
-    reading: list[list[tuple[int, int]]] = []
-    proving: list[list[int]] = []
-    for kind in catalogue.kinds:
-        reads = []
-        for s, (_, f) in enumerate(slots):
-            if any(matches(p, kind.code) for p in f.codes):
-                reads.append((s, _BEGINS))
-            elif any(matches(p, kind.code) for p in f.closed_by):
-                reads.append((s, _ENDS))
-        reading.append(reads)
-        proves = [k for k, patterns in enumerate(link_sets) if any(matches(p, kind.code) for p in patterns)]
-        proving.append(proves if kind.shows_household else [])
-    return Plan(
-        windows=windows,
-        window=_ints([windows.index(f.window) for _, f in slots]),
-        measure=_ints([_MEASURES.index(f.measure) for _, f in slots]),
-        column=_ints([i for i, _ in slots]),
-        ptr=_pointers(reading),
-        of_code=_ints([s for reads in reading for s, _ in reads]),
-        role=_ints([role for reads in reading for _, role in reads]),
-        link=_ints([-1 if f.when_absent is Absent.UNKNOWN else link_sets.index(f.linked_by) for _, f in slots]),
-        n_links=len(link_sets),
-        link_ptr=_pointers(proving),
-        links_of_code=_ints([k for links in proving for k in links]),
-        when_none=np.array([_when_none(f) for _, f in slots], np.float64),
-        is_personal=np.array([kind.level is Level.PERSON for kind in catalogue.kinds], np.bool_),
-        is_seen=np.array([kind.shows_household for kind in catalogue.kinds], np.bool_),
-    )
+def warm_up() -> None:
+    """Run every compiled function from tables to vectors once, so that the first caller does not wait for it."""
+    # These stand on the kernel.
+    from features.history import history_of
+    from features.matrix import matrix
+
+    moments = {"occurred_at": 0, "known_at": 0, "joined_at": -1, "left_at": None}
+    events = [
+        {"event_id": f"e{i}", "household_id": "h", "person_id": "p", "code": code, "value": 1.0, "source": "",
+         "status": Status.CORRECTED.value, "supersedes": "e0", **moments}
+        for i, code in enumerate(("CLM//INPATIENT", "MON//ENTER"))
+    ]  # fmt: skip
+    members = [{"household_id": h, "person_id": "p", "role": "head", **moments} for h in ("h", "i")]
+    households = [{"household_id": h, "region": "", "residence": "rural"} for h in ("h", "i")]
+    rows = ((events, EVENTS), (members, MEMBERS), (households, HOUSEHOLDS))
+    history = history_of(Tables(*(_table(each, schema) for each, schema in rows)), catalogue(), time_zone="UTC")
+    matrix(history, 1)
 
 
-def _when_none(feature: Feature) -> float:
-    if feature.when_absent is Absent.NOT_APPLICABLE:
-        return float("nan")
-    if feature.none_is is not None:
-        return feature.none_is
-    return float(feature.window.months or 0) if feature.measure is Measure.MONTHS_SINCE else 0.0
+def _table(rows: Sequence[Mapping[str, object]], schema: pa.Schema) -> pa.Table:
+    return pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in rows], schema=schema)
 
 
-_PLANS: dict[str, Plan] = {}
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def people(home: Ints, until: Ints, birth: Ints, as_of_days: float, ages: Ints, n_households: int) -> Ints:
+    """People who live in each household: all, those without a birth date, and those of each age band."""
+    found = np.zeros((n_households, 2 + len(ages)), np.int64)
+    for p in range(len(home)):
+        h = home[p]
+        if h < 0 or until[p] != NEVER:
+            continue
+        found[h, 0] += 1
+        if birth[p] == NO_BIRTH:
+            found[h, 1] += 1
+            continue
+        years = (as_of_days - birth[p]) / DAYS_PER_YEAR
+        for band in range(len(ages)):
+            if years >= ages[band, 0] and years < ages[band, 1]:
+                found[h, 2 + band] += 1
+    return found
 
 
-def plan(catalogue: Catalogue) -> Plan:
-    """The plan of a catalogue, made once."""
-    if catalogue.digest not in _PLANS:
-        _PLANS[catalogue.digest] = _laid_out(catalogue)
-    return _PLANS[catalogue.digest]
-
-
-def event_values(
-    layout: Plan,
-    starts: Ints,
-    code: Ints,
-    person: Ints,
-    occurred: Ints,
-    value: Floats,
-    as_of: Micros,
-    time_zone: str,
-) -> tuple[Floats, npt.NDArray[np.bool_], Ints]:
-    """Values of the event slots (households x slots), where they are unknown, and visible events in 24 months.
-
-    A value is NaN where it is unknown and also where it does not exist.
-
-    The event arrays hold visible events only, grouped by household (`starts`), oldest first within each.
-    """
-    window_starts = _ints([window.start(as_of, time_zone) for window in layout.windows])
-    slot_starts = window_starts[layout.window] if len(layout.window) else _ints([])
-    n = len(starts) - 1
-    values = np.empty((n, len(layout.measure)), np.float64)
-    unknown = np.zeros(values.shape, np.bool_)
-    recent = np.zeros(n, np.int64)
-    widest = int(np.diff(starts).max()) if n else 0
-    _pass(
-        starts, code, person, occurred, value, as_of, LINK_WINDOW.start(as_of, time_zone),
-        slot_starts, layout.measure, layout.ptr, layout.of_code, layout.role,
-        layout.link, layout.n_links, layout.link_ptr, layout.links_of_code, layout.when_none,
-        layout.is_personal, layout.is_seen,
-        MICROS_PER_MONTH, max(widest, 1), values, unknown, recent,
-    )  # fmt: skip
-    return values, unknown, recent
-
-
-@numba.njit(cache=True)
-def _pass(  # type: ignore[no-untyped-def]
-    starts, code, person, occurred, value, as_of, link_start,
-    slot_start, measure, ptr, of_code, role,
-    link, n_links, link_ptr, links_of_code, when_none, is_personal, is_seen,
-    micros_per_month, widest, values, unknown, recent,
+@numba.njit(cache=True, error_model="numpy")
+def pass_over(  # type: ignore[no-untyped-def]
+    first, starts, rows, code, person, occurred, value, as_of, link_start, window_starts, micros_per_month,
+    cells_until, cells, actions_until, actions, slots_of_cell, slots, is_personal, is_seen, proves,
+    nones_of_link, none_columns, none_values, of_people, people, residence, places,
+    derived, scales, low, high, met, lists, listed, codes, coded, spells, values, unknown, n_events,
 ):  # fmt: skip
-    n_slots = measure.shape[0]
-    n_seen = np.zeros(n_slots, np.int64)
-    n_valued = np.zeros(n_slots, np.int64)
-    total = np.zeros(n_slots, np.float64)
-    extreme = np.zeros(n_slots, np.float64)
-    kept = np.zeros(n_slots, np.float64)
-    when = np.zeros(n_slots, np.int64)
-    linked = np.zeros(max(n_links, 1), np.bool_)
-    persons = np.zeros((n_slots, widest), np.int64)
-    n_persons = np.zeros(n_slots, np.int64)
-    # One spell a person (-1 for the household), in the order of `persons`.
-    is_open = np.zeros((n_slots, widest), np.bool_)
-    begun = np.zeros((n_slots, widest), np.int64)
-    renewed = np.zeros((n_slots, widest), np.int64)
-    ended = np.zeros((n_slots, widest), np.int64)
+    """Write the rows of `values`, `unknown` and `n_events`, from household `first` on; returns how many are written.
 
-    for h in range(starts.shape[0] - 1):
-        n_seen[:] = 0
-        n_valued[:] = 0
-        total[:] = 0.0
-        n_persons[:] = 0
-        linked[:] = False
+    Fewer than asked for if a household has more people than `lists` and `spells` have seats. The arguments are those of
+    `Plan`, `History` and `Visible`, and the lists that `Vectors` keeps.
+    """
+    n_cells = slots_of_cell.shape[0] - 1
+    # The measures up to `_FIRST`, the sum of what was told and how often something was: one line of cache.
+    told = np.zeros((n_cells, 8), np.float64)
+    when = np.zeros(n_cells, np.int64)
+    touched = np.zeros(n_cells, np.int64)
+    links = np.zeros(proves.shape[1], np.int64)
+    row = np.empty(low.shape[0], np.float64)
+    is_gap = np.empty(low.shape[0], np.bool_)
 
-        for e in range(starts[h], starts[h + 1]):
+    for r in range(values.shape[0]):
+        h = first + r
+        turn = h + 1
+        n_touched = n_met = recent = n_inside = 0
+        links[:] = 0
+        row[:] = np.nan
+        is_gap[:] = True
+
+        for i in range(starts[h], starts[h + 1]):
+            e = rows[i]
             t = occurred[e]
             if t >= as_of:
-                continue
+                break
             c = code[e]
             if t >= link_start and is_seen[c]:
-                recent[h] += 1
-                for k in range(link_ptr[c], link_ptr[c + 1]):
-                    linked[links_of_code[k]] = True
-            for k in range(ptr[c], ptr[c + 1]):
-                s = of_code[k]
-                if t < slot_start[s]:
-                    continue
-                m = measure[s]
-                if role[k] == _ENDS:
-                    for q in range(n_persons[s]):
-                        is_its = not is_personal[c] or person[e] < 0 or persons[s, q] == person[e]
-                        # An ending at the very instant of a beginning does not hide it: attention is kept.
-                        if is_its and is_open[s, q] and renewed[s, q] < t:
-                            is_open[s, q] = False
-                            ended[s, q] = t
-                    continue
-                n_seen[s] += 1
-                when[s] = t
-                if m in (_OPEN, _MONTHS_OPEN, _PERSONS):
-                    p = person[e] if is_personal[c] or m == _PERSONS else -1
-                    if m == _PERSONS and p < 0:
-                        continue
-                    who = 0
-                    while who < n_persons[s] and persons[s, who] != p:
-                        who += 1
-                    if who == n_persons[s]:
-                        persons[s, who] = p
-                        is_open[s, who] = False
-                        ended[s, who] = as_of
-                        n_persons[s] += 1
-                    if not is_open[s, who]:
-                        is_open[s, who] = True
-                        if ended[s, who] != t:
-                            begun[s, who] = t
-                    renewed[s, who] = t
-                elif m != _COUNT and m != _MONTHS_SINCE:
-                    v = value[e]
-                    if not np.isnan(v):
-                        if m == _MAX:
-                            if n_valued[s] == 0 or v > extreme[s]:
-                                extreme[s] = v
-                        elif m == _MIN:
-                            if n_valued[s] == 0 or v < extreme[s]:
-                                extreme[s] = v
-                        elif m == _LAST:
-                            kept[s] = v
-                        elif m == _FIRST:
-                            if n_valued[s] == 0:
-                                kept[s] = v
-                        else:
-                            total[s] += v
-                        n_valued[s] += 1
-
-        for s in range(n_slots):
-            m = measure[s]
-            if n_seen[s] == 0:
-                if link[s] >= 0 and linked[link[s]]:
-                    values[h, s] = when_none[s]
-                    continue
-                values[h, s] = np.nan
-            elif m == _COUNT:
-                values[h, s] = n_seen[s]
-            elif m == _MONTHS_SINCE:
-                values[h, s] = (as_of - when[s]) / micros_per_month
-            elif m in (_OPEN, _MONTHS_OPEN):
-                oldest = as_of
-                for q in range(n_persons[s]):
-                    if is_open[s, q] and begun[s, q] < oldest:
-                        oldest = begun[s, q]
-                if m == _OPEN:
-                    values[h, s] = 1.0 if oldest < as_of else 0.0
-                else:
-                    values[h, s] = (as_of - oldest) / micros_per_month
-            elif m == _PERSONS:
-                values[h, s] = n_persons[s] if n_persons[s] > 0 else np.nan
-            elif m == _SUM:
+                recent += 1
+                for k in range(links.shape[0]):
+                    links[k] |= proves[c, k]
+            # Events come oldest first, so the windows they lie in only become more.
+            while n_inside < window_starts.shape[0] and t >= window_starts[n_inside]:
+                n_inside += 1
+            v = value[e]
+            for k in range(cells_until[c, 0], cells_until[c, n_inside]):
+                cell = cells[k]
+                if told[cell, _COUNT] == 0.0:
+                    touched[n_touched] = cell
+                    n_touched += 1
+                    told[cell, _SUM] = 0.0
+                    for m in range(_MAX, _FIRST + 1):
+                        told[cell, m] = np.nan
+                    told[cell, _SUM_TOLD] = 0.0
+                    told[cell, _N_TOLD] = 0.0
+                told[cell, _COUNT] += 1.0
+                when[cell] = t
                 # One amount left open makes the sum unknown: leaving it out would be a zero nobody reported.
-                values[h, s] = total[s] if n_valued[s] == n_seen[s] else np.nan
-            elif n_valued[s] == 0:
-                values[h, s] = np.nan
-            elif m == _MEAN:
-                values[h, s] = total[s] / n_valued[s]
-            elif m in (_MAX, _MIN):
-                values[h, s] = extreme[s]
-            else:
-                values[h, s] = kept[s]
-            unknown[h, s] = np.isnan(values[h, s])
+                told[cell, _SUM] += v
+                if not np.isnan(v):
+                    told[cell, _SUM_TOLD] += v
+                    told[cell, _N_TOLD] += 1.0
+                    # Written so that the first value is taken too, when there is NaN to compare with.
+                    if not v <= told[cell, _MAX]:
+                        told[cell, _MAX] = v
+                    if not v >= told[cell, _MIN]:
+                        told[cell, _MIN] = v
+                    told[cell, _LAST] = v
+                    if np.isnan(told[cell, _FIRST]):
+                        told[cell, _FIRST] = v
+            for k in range(actions_until[c, 0], actions_until[c, n_inside]):
+                action, at = actions[k, 0], actions[k, 1]
+                if action == NAMES_CODE:
+                    if codes[c, at] != turn:
+                        codes[c, at] = turn
+                        coded[at, 1] = coded[at, 1] + 1 if coded[at, 0] == turn else 1
+                        coded[at, 0] = turn
+                    continue
+                # Entry 0 of `met` stands for the household itself.
+                who = person[e] + 1
+                if action == NAMES_PERSON and who == 0:
+                    continue
+                if action == ENDS and (who == 0 or not is_personal[c]):
+                    for seat in range(n_met):
+                        _end(spells, seat, at, turn, t)
+                    continue
+                if action == BEGINS and not is_personal[c]:
+                    who = 0
+                if met[who, 0] != turn:
+                    if action == ENDS:
+                        continue
+                    if n_met == lists.shape[0]:
+                        return r
+                    met[who, 0] = turn
+                    met[who, 1] = n_met
+                    n_met += 1
+                seat = met[who, 1]
+                if action == NAMES_PERSON:
+                    if lists[seat, at] != turn:
+                        lists[seat, at] = turn
+                        listed[at, 1] = listed[at, 1] + 1 if listed[at, 0] == turn else 1
+                        listed[at, 0] = turn
+                elif action == ENDS:
+                    _end(spells, seat, at, turn, t)
+                else:
+                    _begin(spells, seat, at, turn, t, as_of)
+
+        for link in range(nones_of_link.shape[0] - 1):
+            if (links[link // LINKS_PER_WORD] >> (link % LINKS_PER_WORD)) & 1:
+                for k in range(nones_of_link[link], nones_of_link[link + 1]):
+                    row[none_columns[k]] = none_values[k]
+                    is_gap[none_columns[k]] = False
+
+        for k in range(n_touched):
+            cell = touched[k]
+            for s in range(slots_of_cell[cell], slots_of_cell[cell + 1]):
+                m, column, at = slots[s, 0], slots[s, 1], slots[s, 2]
+                x = np.nan
+                if m <= _FIRST:
+                    x = told[cell, m]
+                elif m == _MEAN:
+                    if told[cell, _N_TOLD] > 0:
+                        x = told[cell, _SUM_TOLD] / told[cell, _N_TOLD]
+                elif m == _MONTHS_SINCE:
+                    x = (as_of - when[cell]) / micros_per_month
+                elif m == _PERSONS:
+                    if listed[at, 0] == turn:
+                        x = float(listed[at, 1])
+                elif m == _DISTINCT:
+                    x = float(coded[at, 1])
+                else:
+                    oldest = as_of
+                    for seat in range(n_met):
+                        if spells[seat, at, 0] == turn and spells[seat, at, 1] == 1 and spells[seat, at, 2] < oldest:
+                            oldest = spells[seat, at, 2]
+                    x = (as_of - oldest) / micros_per_month if m == _MONTHS_OPEN else (1.0 if oldest < as_of else 0.0)
+                row[column] = _held(x, low[column], high[column])
+                is_gap[column] = np.isnan(x)
+            told[cell, _COUNT] = 0.0
+
+        for k in range(of_people.shape[0]):
+            column, kind, at = of_people[k, 0], of_people[k, 1], of_people[k, 2]
+            x = np.nan
+            if kind == IS_PLACE:
+                if residence[h] >= 0:
+                    x = 1.0 if residence[h] == places[at] else 0.0
+            elif people[h, 0] > 0:
+                if kind == COUNTS_MEMBERS:
+                    x = float(people[h, 0])
+                elif people[h, 1] == 0:
+                    # One unknown birth date makes a count by age unknown.
+                    x = float(people[h, 2 + at])
+            row[column] = _held(x, low[column], high[column])
+            is_gap[column] = np.isnan(x)
+
+        for k in range(derived.shape[0]):
+            column, one, other = derived[k, 0], derived[k, 1], derived[k, 2]
+            a, b = row[one] * scales[k], row[other]
+            x = a - b
+            if derived[k, 3] == 1:
+                x = np.nan if b == 0 else a / b
+            row[column] = _held(x, low[column], high[column])
+            is_gap[column] = is_gap[one] or is_gap[other]
+
+        for column in range(values.shape[1]):
+            values[r, column] = row[column]
+            unknown[r, column] = is_gap[column]
+        n_events[r] = recent
+    return values.shape[0]
 
 
-def _ints(values: list[int]) -> Ints:
-    return np.array(values, np.int64)
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _held(x: float, low: float, high: float) -> float:
+    """The value within its bounds; NaN is NaN, the same bits whichever NaN was told."""
+    if np.isnan(x):
+        return np.nan
+    if x < low:
+        return low
+    return high if x > high else x
 
 
-def _pointers(groups: list[list[int]] | list[list[tuple[int, int]]]) -> Ints:
-    return np.concatenate([[0], np.cumsum([len(group) for group in groups])]).astype(np.int64)
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _begin(spells: Ints, seat: int, at: int, turn: int, t: Micros, as_of: Micros) -> None:
+    if spells[seat, at, 0] != turn:
+        spells[seat, at, 0] = turn
+        spells[seat, at, 1] = 0
+        spells[seat, at, 4] = as_of
+    if spells[seat, at, 1] == 0:
+        spells[seat, at, 1] = 1
+        if spells[seat, at, 4] != t:
+            spells[seat, at, 2] = t
+    spells[seat, at, 3] = t
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _end(spells: Ints, seat: int, at: int, turn: int, t: Micros) -> None:
+    # An ending at the very instant of a beginning does not hide it: attention is kept.
+    if spells[seat, at, 0] == turn and spells[seat, at, 1] == 1 and spells[seat, at, 3] < t:
+        spells[seat, at, 1] = 0
+        spells[seat, at, 4] = t

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from features.definition import Feature, Measure
 from features.history import History, Visible, visible
-from features.household import NO_BIRTH
-from features.kernel import event_values, plan
-from features.window import MICROS_PER_DAY, Micros
+from features.kernel import DAYS_PER_YEAR
+from features.ordering import Floats
+from features.vectors import Vectors
+from features.window import Micros
 
-Floats = npt.NDArray[np.float64]
-DAYS_PER_YEAR = 365.2425
+__all__ = ["DAYS_PER_YEAR", "Matrix", "matrix", "matrix_of", "stacked", "vector_blocks"]
+BLOCK = 2048
 
 
 @dataclass(frozen=True)
 class Matrix:
     """Vectors of n households at their moments.
 
-    `values` is n x features in catalogue order, NaN where there is no number; `unknown` marks those of them that
+    `values` is n x features in the order of `names`, NaN where there is no number; `unknown` marks those of them that
     somebody could still tell, as against numbers that do not exist for this household. `n_events` counts the events
     of the last 24 months, `n_members` the people known to live there.
     """
@@ -60,46 +60,42 @@ def matrix(history: History, as_of: Micros, household_ids: Sequence[str] | None 
     return whole.rows(np.array([history.index[h] for h in household_ids], np.int64))
 
 
-def matrix_of(history: History, seen: Visible) -> Matrix:
-    """The vectors from what is visible, for callers that also need the events behind them."""
-    catalogue, layout = history.catalogue, plan(history.catalogue)
-    n = len(history.household_ids)
-    rows = seen.rows
-    slots, slots_unknown, n_events = event_values(
-        layout,
-        seen.starts,
-        history.code[rows],
-        history.person[rows],
-        history.occurred[rows],
-        history.value[rows],
-        seen.as_of,
-        history.time_zone,
-    )
-    values = np.full((n, len(catalogue.features)), np.nan)
-    values[:, layout.column] = slots
-    unknown = np.zeros(values.shape, np.bool_)
-    unknown[:, layout.column] = slots_unknown
-    residents = seen.homes.is_member
-    n_members = np.bincount(seen.homes.household[residents], minlength=n)
-    columns = {name: i for i, name in enumerate(catalogue.names)}
-    for i, feature in enumerate(catalogue.features):
-        if feature.measure.is_derived:
-            a, b = (columns[name] for name in feature.of)
-            values[:, i] = _derived(feature, values[:, a], values[:, b])
-            unknown[:, i] = unknown[:, a] | unknown[:, b]
-        elif not feature.measure.is_of_events:
-            values[:, i] = _of_members(feature, history, seen, n_members)
-            unknown[:, i] = np.isnan(values[:, i])
-        np.clip(values[:, i], *feature.bounds, out=values[:, i])
+def matrix_of(history: History, seen: Visible, names: Sequence[str] | None = None) -> Matrix:
+    """The vectors from what is visible, for callers that also need the events behind them.
+
+    With `names`, only these features in that order, which costs only what they read. Raises KeyError for a name that
+    the catalogue lacks.
+    """
+    vectors, n = Vectors(history, seen, names), len(history.household_ids)
+    values, unknown = np.empty((n, len(vectors.names))), np.empty((n, len(vectors.names)), np.bool_)
+    n_events = np.empty(n, np.int64)
+    vectors.fill(0, values, unknown, n_events)
     return Matrix(
-        np.array(history.household_ids, dtype=object),
+        history.ids_of_households,
         np.full(n, seen.as_of, np.int64),
         values,
         unknown,
-        catalogue.names,
+        vectors.names,
         n_events,
-        n_members,
+        vectors.n_members,
     )
+
+
+def vector_blocks(
+    history: History, as_of: Micros, *, names: Sequence[str] | None = None, block: int = BLOCK
+) -> Iterator[tuple[int, Floats, npt.NDArray[np.bool_]]]:
+    """The vectors of all households in blocks: (index of the first household, values, unknown).
+
+    Each block is written over the one before, in memory that stays in the processor's cache; whoever wants to keep a
+    block copies it.
+    """
+    vectors, n = Vectors(history, visible(history, as_of), names), len(history.household_ids)
+    size = (min(block, n), len(vectors.names))
+    values, unknown, n_events = np.empty(size), np.empty(size, np.bool_), np.empty(size[0], np.int64)
+    for first in range(0, n, block):
+        part = slice(min(block, n - first))
+        vectors.fill(first, values[part], unknown[part], n_events[part])
+        yield first, values[part], unknown[part]
 
 
 def stacked(parts: Sequence[Matrix]) -> Matrix:
@@ -113,31 +109,3 @@ def stacked(parts: Sequence[Matrix]) -> Matrix:
         np.concatenate([part.n_events for part in parts]),
         np.concatenate([part.n_members for part in parts]),
     )
-
-
-def _derived(feature: Feature, a: Floats, b: Floats) -> Floats:
-    """A ratio with an unknown or zero denominator is unknown."""
-    if feature.measure is Measure.DIFFERENCE:
-        return a * feature.scale - b
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = a * feature.scale / b
-    return np.where(b == 0, np.nan, ratio)
-
-
-def _of_members(feature: Feature, history: History, seen: Visible, n_members: npt.NDArray[np.int64]) -> Floats:
-    """Counts of people who live there. One unknown birth date makes a count by age unknown."""
-    n = len(history.household_ids)
-    if feature.measure is Measure.RESIDENCE:
-        known = np.array([isinstance(place, str) for place in history.residence], np.bool_)
-        return np.where(known, (history.residence == feature.residence).astype(np.float64), np.nan)
-    empty = n_members == 0
-    if feature.measure is Measure.MEMBERS:
-        return np.where(empty, np.nan, n_members.astype(np.float64))
-    assert feature.ages is not None
-    residents = seen.homes.is_member
-    household, birth = seen.homes.household[residents], seen.homes.birth[residents]
-    without_birth = np.bincount(household[birth == NO_BIRTH], minlength=n)
-    years = (seen.as_of / MICROS_PER_DAY - birth.astype(np.float64)) / DAYS_PER_YEAR
-    within = (birth != NO_BIRTH) & (years >= feature.ages[0]) & (years < feature.ages[1])
-    counts = np.bincount(household[within], minlength=n).astype(np.float64)
-    return np.where(empty | (without_birth > 0), np.nan, counts)

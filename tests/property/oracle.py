@@ -7,6 +7,7 @@ Written from the definitions alone. It shares no code with `features.history`, `
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import pandas as pd
@@ -31,20 +32,27 @@ def vector(
     household: str,
     as_of: pd.Timestamp,
     zone: str,
-) -> list[float]:
-    """All features of one household."""
+) -> tuple[list[float], list[bool]]:
+    """All features of one household, and which of them are unknown."""
     seen = [e for e in visible(events, as_of) if belongs(e, members, household, as_of)]
     seen = [e for e in seen if e["occurred_at"] < as_of and any(k.code == e["code"] for k in catalogue.kinds)]
     codes = [k.code for k in catalogue.kinds]
     seen.sort(key=lambda e: (e["occurred_at"], codes.index(e["code"]), _last_if_nan(e["value"])))
     residents = [m for m in at_home(members, as_of) if m["household_id"] == household]
     values: dict[str, float] = {}
+    unknown: dict[str, bool] = {}
     for feature in catalogue.features:
         value = _value(feature, seen, residents, residence, values, as_of, zone)
+        if feature.measure.is_derived:
+            unknown[feature.name] = any(unknown[part] for part in feature.of)
+        else:
+            unknown[feature.name] = value is not None and math.isnan(value)
+        if value is None:
+            value = NAN
         if not math.isnan(value):
             value = min(max(value, feature.bounds[0]), feature.bounds[1])
         values[feature.name] = value
-    return list(values.values())
+    return list(values.values()), list(unknown.values())
 
 
 def visible(events: list[Row], as_of: pd.Timestamp) -> list[Row]:
@@ -109,7 +117,8 @@ def _value(
     values: dict[str, float],
     as_of: pd.Timestamp,
     zone: str,
-) -> float:
+) -> float | None:
+    """NaN for what is unknown, None for a number that does not exist."""
     measure = feature.measure
     if measure in (Measure.RATIO, Measure.DIFFERENCE):
         a, b = values[feature.of[0]] * feature.scale, values[feature.of[1]]
@@ -131,8 +140,7 @@ def _value(
     def inside(e: Row, months: int | None) -> bool:
         if months is None:
             return True
-        local = as_of.tz_convert(zone) - pd.DateOffset(months=months)
-        return bool(e["occurred_at"] >= local)
+        return bool(e["occurred_at"] >= _months_before(as_of, months, zone))
 
     found = [e for e in seen if inside(e, feature.window.months)]
     begins = [e for e in found if any(matches(p, e["code"]) for p in feature.codes)]
@@ -147,11 +155,13 @@ def _value(
             if feature.none_is is not None:
                 return feature.none_is
             return float(feature.window.months or 0) if measure is Measure.MONTHS_SINCE else 0.0
-        return NAN
+        return None if feature.when_absent is Absent.NOT_APPLICABLE and is_linked else NAN
     if measure is Measure.COUNT:
         return float(len(begins))
     if measure is Measure.MONTHS_SINCE:
         return _months(as_of - begins[-1]["occurred_at"])
+    if measure is Measure.DISTINCT:
+        return float(len({e["code"] for e in begins}))
     if measure is Measure.PERSONS:
         people = {e["person_id"] for e in begins} - {None}
         return float(len(people)) if people else NAN
@@ -184,6 +194,11 @@ def _open_since(begins: list[Row], ends: list[Row]) -> list[pd.Timestamp | None]
             start = start or moment if any(e["occurred_at"] == moment for e in own) else None
         since.append(start)
     return since
+
+
+@lru_cache(maxsize=64)
+def _months_before(as_of: pd.Timestamp, months: int, zone: str) -> pd.Timestamp:
+    return as_of.tz_convert(zone) - pd.DateOffset(months=months)
 
 
 def _months(span: pd.Timedelta) -> float:

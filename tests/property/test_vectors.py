@@ -8,28 +8,34 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from features.history import history_from_tables
-from features.matrix import matrix
-from features.window import to_micros
+import features.history
+from features.history import history_of, visible
+from features.matrix import Matrix, matrix, matrix_of, vector_blocks
+from features.window import ALWAYS, NEVER, to_micros
 from tests.property import oracle
-from tests.property.worlds import DENSE, HOUSEHOLD_IDS, ZONE, Row, as_ofs, events, tables, worlds
+from tests.property.worlds import DENSE, HOUSEHOLD_IDS, ZONE, Row, as_ofs, events, in_arrow, worlds
 
 World = tuple[list[Row], list[Row], list[Row]]
 
 
+def matrix_at(world: World, as_of: pd.Timestamp) -> Matrix:
+    return matrix(history_of(in_arrow(world), DENSE, time_zone=ZONE), to_micros(as_of.to_pydatetime()))
+
+
 def vectors(world: World, as_of: pd.Timestamp) -> np.ndarray:
-    history = history_from_tables(*tables(world), DENSE, time_zone=ZONE)
-    return matrix(history, to_micros(as_of.to_pydatetime())).values
+    return matrix_at(world, as_of).values
 
 
-@settings(max_examples=150)
+@settings(max_examples=1_000)
 @given(worlds(), as_ofs)
 def test_equals_the_oracle(world: World, as_of: pd.Timestamp) -> None:
-    found = vectors(world, as_of)
+    found = matrix_at(world, as_of)
     event_rows, member_rows, households = world
     for h, household in enumerate(HOUSEHOLD_IDS):
-        expected = oracle.vector(event_rows, member_rows, households[h]["residence"], DENSE, household, as_of, ZONE)
-        np.testing.assert_allclose(found[h], expected, rtol=1e-12, atol=1e-9, err_msg=household)
+        place = households[h]["residence"]
+        expected, unknown = oracle.vector(event_rows, member_rows, place, DENSE, household, as_of, ZONE)
+        np.testing.assert_allclose(found.values[h], expected, rtol=1e-12, atol=1e-9, err_msg=household)
+        assert found.unknown[h].tolist() == unknown, household
 
 
 @settings(max_examples=120)
@@ -114,9 +120,34 @@ def test_one_household_alone_has_the_same_vector(world: World, as_of: pd.Timesta
         assert alone.tobytes() == whole[h : h + 1].tobytes()
 
 
+@settings(max_examples=100)
+@given(worlds(), as_ofs, st.lists(st.sampled_from(DENSE.names), unique=True), st.integers(1, 4))
+def test_some_columns_or_some_rows_at_a_time_are_the_same_bytes(
+    world: World, as_of: pd.Timestamp, names: list[str], block: int
+) -> None:
+    history, moment = history_of(in_arrow(world), DENSE, time_zone=ZONE), to_micros(as_of.to_pydatetime())
+    whole, some = matrix(history, moment), matrix_of(history, visible(history, moment), names)
+    columns = [DENSE.names.index(name) for name in names]
+    assert some.names == tuple(names)
+    assert some.values.tobytes() == whole.values[:, columns].tobytes()
+    assert some.unknown.tobytes() == whole.unknown[:, columns].tobytes()
+    assert (some.n_events.tolist(), some.n_members.tolist()) == (whole.n_events.tolist(), whole.n_members.tolist())
+    for first, values, unknown in vector_blocks(history, moment, names=names, block=block):
+        assert values.tobytes() == some.values[first : first + block].tobytes()
+        assert unknown.tobytes() == some.unknown[first : first + block].tobytes()
+    assert first + block >= len(HOUSEHOLD_IDS)
+
+
 def test_the_leak_property_catches_a_planted_leak(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the known_at clause the property above must fail: a test that cannot fail proves nothing."""
-    monkeypatch.setattr("features.history.is_known", lambda known_from, known_until, as_of: known_from >= 0)
+    known_rows = features.history._known_rows
+
+    def rows_of_any_time(as_of, household, person, code, occurred, known_from, *rest):
+        return known_rows(
+            as_of, household, person, code, occurred, np.where(known_from == NEVER, NEVER, ALWAYS), *rest
+        )  # fmt: skip
+
+    monkeypatch.setattr("features.history._known_rows", rows_of_any_time)
 
     @settings(max_examples=100, phases=[Phase.generate])
     @given(worlds(), as_ofs, events(), st.randoms(use_true_random=False))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 from hypothesis import strategies as st
 
 from features.catalogue import Catalogue
@@ -22,6 +24,7 @@ from features.definition import (
     last,
 )
 from features.event import EVENTS, HOUSEHOLDS, MEMBERS
+from features.tables import WORDS, Tables
 from features.unit import Unit
 
 ZONE = "Asia/Shanghai"
@@ -34,7 +37,8 @@ Row = dict[str, Any]
 def dense_catalogue() -> Catalogue:
     """Few codes and every measure over every window, so that collisions are common."""
     department = Department("TST", "测试", Text("测试", "test"))
-    names = ("PAID", "PAID_MORE", "BEGIN", "END", "END_ALL", "STAYS", "SIGNED")
+    # Of one moment, an ending may come before a beginning or after it.
+    names = ("PAID", "PAID_MORE", "END", "BEGIN", "END_ALL", "STAYS", "SIGNED")
     kinds = tuple(
         EventKind(
             f"TST//{n}",
@@ -49,6 +53,7 @@ def dense_catalogue() -> Catalogue:
             is_authorised=n == "SIGNED",
             authorised_months=5 if n == "SIGNED" else None,
             silence=Absent.UNKNOWN if n == "SIGNED" else Absent.KNOWN_NONE,
+            coded_text="letters" if n in ("PAID", "BEGIN") else "",
         )
         for n in names
     )
@@ -70,7 +75,9 @@ def dense_catalogue() -> Catalogue:
             )
         )
 
-    can_be_none = {Measure.COUNT, Measure.SUM, Measure.MAX, Measure.PERSONS, Measure.MONTHS_SINCE}
+    can_be_none = (
+        Measure.COUNT, Measure.SUM, Measure.MAX, Measure.PERSONS, Measure.DISTINCT, Measure.MONTHS_SINCE,
+    )  # fmt: skip
     for months in (1, 3, 12, 24, None):
         for measure in (*can_be_none, Measure.MIN, Measure.MEAN, Measure.LAST, Measure.FIRST):
             if measure is Measure.MONTHS_SINCE and months is None:
@@ -89,6 +96,9 @@ def dense_catalogue() -> Catalogue:
                 when_absent=Absent.KNOWN_NONE,
                 linked_by=("*",),
             )
+    some: dict[str, Any] = {"codes": ("TST//PAID",), "linked_by": ("TST//BEGIN", "TST//STAYS")}
+    declare(Measure.LAST, 2, when_absent=Absent.NOT_APPLICABLE, **some)
+    declare(Measure.RATIO, 2, of=("last_2m", "count_12m"))
     declare(Measure.RATIO, 1, of=("sum_3m", "sum_12m"), scale=4.0)
     declare(Measure.DIFFERENCE, 1, of=("sum_12m", "max_3m"))
     declare(Measure.MEMBERS, None)
@@ -185,6 +195,64 @@ def tables(world: tuple[list[Row], list[Row], list[Row]]) -> tuple[pd.DataFrame,
                 frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
     frames[0]["value"] = frames[0]["value"].astype(float)
     return frames[0], frames[1], frames[2]
+
+
+def in_arrow(world: tuple[list[Row], list[Row], list[Row]]) -> Tables:
+    """The world as tables in Arrow."""
+    schemas = (EVENTS, MEMBERS, HOUSEHOLDS)
+    return Tables(*(pa.Table.from_pylist(rows, schema=schema) for rows, schema in zip(world, schemas, strict=True)))
+
+
+def in_pieces(tables: Tables, size: int) -> Tables:
+    """The same tables as they may come from a file: words numbered, columns in chunks that begin inside others."""
+
+    def cut(table: pa.Table) -> pa.Table:
+        for i, name in enumerate(table.column_names):
+            if name in WORDS:
+                table = table.set_column(i, name, table[name].dictionary_encode())
+        pieces = [table.slice(at, size) for at in range(0, len(table), size)]
+        return pa.concat_tables([table.slice(0, 0), *pieces])
+
+    return Tables(cut(tables.events), cut(tables.members), cut(tables.households))
+
+
+# Ids whose order by letters, by bytes and by 16-bit units differs, and one that begins like another.
+_IDS = ("", "a", "a\x00", "ab", "e1", "e10", "é", "中", "～", "😀")
+_TEXTS = (None, "I63", "Ä", "中", "")
+
+
+@st.composite
+def crowded(draw: st.DrawFn) -> tuple[list[Row], list[Row], list[Row]]:
+    """Worlds full of ties: few moments and values, the same ids in every household, rows told twice, texts."""
+    event_rows, member_rows, households = draw(worlds())
+    random = Random(draw(st.integers(0, 1_000_000)))
+    names: dict[tuple[str, str], str] = {}
+    for row in event_rows:
+        taken = sum(household == row["household_id"] for household, _ in names)
+        names[row["household_id"], row["event_id"]] = _IDS[taken % len(_IDS)] + "z" * (taken // len(_IDS))
+    made: list[Row] = []
+    for row in event_rows:
+        target = names.get((row["household_id"], row["supersedes"] or ""))
+        if random.random() < 0.2:
+            target = random.choice((*_IDS, "no such id"))
+        made.append(
+            {
+                **row,
+                "event_id": names[row["household_id"], row["event_id"]],
+                "supersedes": target,
+                "occurred_at": _moment(random.choice((0, 0, 1, 400))),
+                "known_at": _moment(random.choice((1, 1, 2, 500))),
+                "value": random.choice((row["value"], None, float("nan"), 0.0, -0.0, 1.0)),
+                "text": random.choice(_TEXTS),
+                "source": random.choice(("医保", "a", "民政")),
+            }
+        )
+    made += [{**random.choice(made), **random.choice(({}, {"value": 5.0}))} for _ in range(3 if made else 0)]
+    for row in member_rows:
+        row["sex"], row["role"] = random.choice((None, "F", "M")), random.choice(("head", "child", "unheard of"))
+    for rows in (made, member_rows):
+        random.shuffle(rows)
+    return made, member_rows, [*households, {**households[0], "residence": "city"}]
 
 
 as_ofs = _days.map(lambda d: _moment(d + 90))

@@ -18,8 +18,8 @@ import features.panels
 from features.catalogue import Catalogue, catalogue, catalogue_from_json
 from features.codes import checked_pattern, is_code, matches
 from features.definition import Absent, Department, Direction, EventKind, Feature, Group, Level, Measure, Text
-from features.kernel import plan
 from features.matrix import matrix
+from features.plan import plan
 from features.unit import Unit
 from features.window import ever, last
 from tests.records import CORE, at, event, history

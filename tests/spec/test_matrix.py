@@ -7,13 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from features.catalogue import Catalogue
 from features.dataset import read_dataset
-from features.definition import Absent, Measure
+from features.definition import Absent, Direction, Feature, Group, Level, Measure, Text, ever, last
+from features.history import visible
 from features.intake import admitted
-from features.matrix import Matrix, matrix, stacked
+from features.matrix import Matrix, matrix, matrix_of, stacked, vector_blocks
+from features.unit import Unit
+from features.vectors import ROOM
 from features.window import Micros
 from tests.records import CORE, Row, at, event, history, household, member
-from training.rows import history_of
+from training.rows import dataset_history
 
 AS_OF = at("2025-06-30")
 WAGE = event("EMP//WAGE", "2025-05-31", value=2_500.0, person_id="p of h1")
@@ -181,10 +185,103 @@ def test_parts_and_stacks_keep_every_column() -> None:
     assert both.rows(both.as_of == AS_OF).values.tobytes() == one.values.tobytes()
 
 
+def test_only_the_features_asked_for_are_given_in_that_order() -> None:
+    made = history([WAGE, STAY, {**WAGE, "household_id": "a"}])
+    seen, whole = visible(made, AS_OF), matrix(made, AS_OF)
+    # A ratio without its parts, and before a part that is asked for too.
+    names = ["out_of_pocket_to_income_12m", "residence_rural", "wage_amount_3m", "inpatient_stays_12m"]
+    some = matrix_of(made, seen, names)
+    assert some.names == tuple(names)
+    columns = [whole.names.index(name) for name in names]
+    assert some.values.tobytes() == whole.values[:, columns].tobytes()
+    assert some.unknown.tobytes() == whole.unknown[:, columns].tobytes()
+    assert (some.n_events.tolist(), some.n_members.tolist()) == (whole.n_events.tolist(), whole.n_members.tolist())
+    assert matrix_of(made, seen, []).values.shape == (2, 0)
+    with pytest.raises(KeyError):
+        matrix_of(made, seen, ["no such feature"])
+    with pytest.raises(ValueError, match="asked for twice"):
+        matrix_of(made, seen, ["members", "members"])
+
+
+def test_blocks_follow_each_other_in_the_same_memory() -> None:
+    names = [f"h{i}" for i in range(5)]
+    wages = [{**WAGE, "household_id": n, "person_id": f"p of {n}", "value": float(i)} for i, n in enumerate(names)]
+    made = history(wages)
+    whole = matrix(made, AS_OF)
+    blocks = vector_blocks(made, AS_OF, names=["wage_amount_3m"], block=2)
+    found = [(first, values.base is not None, values[:, 0].tolist()) for first, values, _ in blocks]
+    assert found == [(0, True, [0.0, 1.0]), (2, True, [2.0, 3.0]), (4, True, [4.0])]
+    kept = list(vector_blocks(made, AS_OF, block=2))
+    assert np.shares_memory(kept[0][1], kept[1][1])
+    ((first, values, unknown),) = vector_blocks(made, AS_OF)
+    assert (first, values.tobytes(), unknown.tobytes()) == (0, whole.values.tobytes(), whole.unknown.tobytes())
+    assert list(vector_blocks(history([], [], []), AS_OF)) == []
+
+
+def declared(measure: Measure, codes: tuple[str, ...], **more: object) -> Feature:
+    text = Text("数", "number")
+    return Feature(
+        measure.value, text, Group.MEDICAL, measure, Unit.COUNT, codes=codes, direction=Direction.OPEN, **more
+    )  # type: ignore[arg-type]
+
+
+def test_different_codes_are_counted_within_the_window_and_none_is_known_like_a_count() -> None:
+    measured = declared(
+        Measure.DISTINCT, ("CLM//*",), window=last(months=12),
+        when_absent=Absent.KNOWN_NONE, linked_by=("ENR//PAID",),
+    )  # fmt: skip
+    of = Catalogue("by hand", CORE.kinds, (measured,))
+
+    def distinct(*rows: Row) -> tuple[float, bool]:
+        found = matrix(history(rows, of=of), AS_OF)
+        return float(found.values[0, 0]), bool(found.unknown[0, 0])
+
+    drug, again = event("CLM//DRUG", "2025-01-01", value=5.0), event("CLM//DRUG", "2025-02-01", value=5.0)
+    old = event("CLM//OUTPATIENT", "2024-06-29", value=5.0)
+    assert distinct(STAY, drug, again, old) == (2.0, False)
+    assert distinct(drug, again) == (1.0, False)
+    assert is_unknown(distinct(old))
+    assert distinct(event("ENR//PAID", "2025-01-01", value=380.0)) == (0.0, False)
+
+
+@pytest.mark.parametrize("is_closed_first", [True, False])
+def test_what_ends_and_begins_at_one_moment_goes_on(is_closed_first: bool) -> None:
+    order = [kind.code for kind in CORE.kinds]
+    first, second = sorted(("EMP//WAGE", "HLT//CHRONIC_REG"), key=order.index)
+    assert {CORE.by_code[code].level for code in (first, second)} == {Level.PERSON}
+    closing, opening = (first, second) if is_closed_first else (second, first)
+    of = Catalogue(
+        "by hand", CORE.kinds, (declared(Measure.MONTHS_OPEN, (opening,), closed_by=(closing,), window=ever()),)
+    )  # fmt: skip
+    began = event(opening, "2025-01-02", person_id="p of h1")
+    both = [event(code, "2025-03-02", person_id="p of h1") for code in (opening, closing)]
+    found = matrix(history([began, *both], of=of), AS_OF).values[0, 0]
+    assert found == (AS_OF - at("2025-01-01")) / (86_400_000_000 * 30.4375)
+    ended = event(closing, "2025-03-01", person_id="p of h1")
+    found = matrix(history([began, ended, *both], of=of), AS_OF).values[0, 0]
+    assert found == (AS_OF - at("2025-03-01")) / (86_400_000_000 * 30.4375)
+
+
+def test_a_household_of_very_many_people_is_counted_like_a_small_one() -> None:
+    n = 3 * ROOM
+    codes = ("MON//ENTER",)
+    of = Catalogue(
+        "by hand", CORE.kinds,
+        (declared(Measure.PERSONS, ("CLM//DRUG",), window=ever()),
+         declared(Measure.MONTHS_OPEN, ("HLT//CHRONIC_REG",), closed_by=codes, window=ever())),
+    )  # fmt: skip
+    rows = [event("CLM//DRUG", "2025-01-01", value=1.0, person_id=f"p{i}", event_id=f"d{i}") for i in range(n)]
+    rows += [event("HLT//CHRONIC_REG", "2025-01-02", person_id=f"p{i}", event_id=f"c{i}") for i in range(n)]
+    few = [{**row, "household_id": "h2"} for row in rows if row["person_id"] == "p7"]
+    found = matrix(history([*rows, *few], [], [household("h1"), household("h2")], of=of), AS_OF)
+    months = (AS_OF - at("2025-01-01")) / (86_400_000_000 * 30.4375)
+    assert found.values.tolist() == [[n, months], [1, months]]
+
+
 @pytest.fixture(scope="module")
 def of_county(tiny_county: Path) -> Matrix:
     read = admitted(read_dataset(tiny_county), CORE)
-    made = history_of(read, CORE)
+    made = dataset_history(read, CORE)
     return stacked([matrix(made, at(day)) for day in ("2020-06-30", "2021-06-30", "2022-06-30")])
 
 
