@@ -1,40 +1,48 @@
 """What may enter: every row is admitted, or refused with its row number, the field and what to do.
 
-A reason never repeats what was written in the field. The same checks serve a dataset folder and a call to the
-scoring service.
+A reason never repeats what was written in the field. The same checks serve a dataset folder, a bucket of one and a call
+to the scoring service: `features.screen` finds the rows in doubt, `features.refusals` says what is wrong with them.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from features.banned import why_code_banned, why_source_banned
+from features import screen
 from features.catalogue import Catalogue
-from features.codes import is_code
-from features.dataset import REQUIRED, Dataset, DatasetRefused, read_meta, read_table
-from features.definition import EventKind
-from features.event import EVENTS, RESIDENCES, ROLES, SEXES, TABLES, Status
-from features.window import NEVER, Micros, as_of_moment, micros_of, parsed
+from features.dataset import REQUIRED, Dataset, DatasetMeta, DatasetRefused, read_meta, read_table
+from features.event import EVENTS, TABLES
+from features.refusals import Problem, event_refusals, household_refusals, member_refusals, stray_refusal
+from features.tables import Tables
+from features.window import Micros, as_of_moment, micros_of, parsed
+
+__all__ = [
+    "MAX_REFUSED_SHARE",
+    "IntakeReport",
+    "Problem",
+    "admit",
+    "admit_tables",
+    "admitted",
+    "admitted_tables",
+    "event_problems",
+    "read_for_check",
+    "refuse_if_too_many",
+]
 
 EventColumns = Mapping[str, Sequence[Any]]
 Mask = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 MAX_REFUSED_SHARE = 0.05
-
-
-class Problem(NamedTuple):
-    """Why one row is refused. `reason` says what to do and never holds the value."""
-
-    row: int
-    field: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -66,159 +74,166 @@ def event_problems(columns: EventColumns, catalogue: Catalogue, *, currency: str
     >>> [p.field for p in event_problems(row, catalogue(), currency="CNY", latest=30)]
     ['unit']
     """
-    table = pd.DataFrame({name: pd.Series(list(values), dtype=object) for name, values in columns.items()})
-    return _event_problems(
-        table,
-        table["occurred_at"].to_numpy(np.int64),
-        table["known_at"].to_numpy(np.int64),
-        catalogue,
-        currency,
-        latest,
-    )
-
-
-def _event_problems(
-    table: pd.DataFrame,
-    occurred: npt.NDArray[np.int64],
-    known: npt.NDArray[np.int64],
-    catalogue: Catalogue,
-    currency: str,
-    latest: Micros,
-) -> list[Problem]:
-    if table.empty:
+    try:
+        rows, *_ = _rows_in_doubt(_as_arrow(columns), catalogue, currency, latest)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
+        # Cells that no column of strings and numbers can hold are looked at one by one.
+        rows = np.arange(len(columns["event_id"]))
+    if len(rows) == 0:
         return []
-    kinds = catalogue.by_code
-    code = table["code"].to_numpy(object)
-    value = pd.to_numeric(table["value"]).to_numpy(np.float64, na_value=np.nan)
-    status, supersedes = table["status"], table["supersedes"]
-    is_original = (status == Status.ORIGINAL.value).to_numpy()
-    replaces = supersedes.notna().to_numpy()
-    scheduled = np.isin(code.astype(str), [kind.code for kind in catalogue.kinds if kind.is_scheduled])
-    has_occurred, has_known = occurred != NEVER, known != NEVER
-    checks: list[tuple[str, Mask, str]] = [
-        ("event_id", _blank(table["event_id"]), "is empty; every event needs an id of its own"),
-        ("source", _blank(table["source"]), "is empty; name the department that sent the event"),
-        ("code", ~_each(code, is_code), "is no event code; codes read CATEGORY//NAME, see `povrisk catalog events`"),
-        ("occurred_at", ~has_occurred, "is missing or unreadable; give a date or an ISO 8601 time"),
-        ("known_at", ~has_known, "is missing or unreadable; give a date or an ISO 8601 time"),
-        ("occurred_at", has_occurred & (occurred > latest) & ~scheduled, "lies in the future"),
-        ("known_at", has_known & (known > latest), "lies in the future"),
-        (
-            "known_at",
-            has_occurred & has_known & (known < occurred) & ~scheduled,
-            "is before occurred_at; nothing can be known before it happens",
-        ),
-        ("value", np.isinf(value), "is not a finite number"),
-        ("status", ~status.isin([s.value for s in Status]).to_numpy(), "is none of original, corrected, retracted"),
-        (
-            "supersedes",
-            status.isin([Status.CORRECTED.value, Status.RETRACTED.value]).to_numpy() & ~replaces,
-            "is missing; a corrected or retracted row names the event it replaces",
-        ),
-        ("supersedes", is_original & replaces, "is given on an original row; set status to corrected or retracted"),
-        (
-            "supersedes",
-            replaces & (supersedes.to_numpy(object) == table["event_id"].to_numpy(object)),
-            "names the row itself; give the correction an event_id of its own",
-        ),
-    ]
-    problems = [Problem(int(row), name, reason) for name, wrong, reason in checks for row in np.flatnonzero(wrong)]
-    problems += _reasoned("code", code, why_code_banned)
-    problems += _reasoned("source", table["source"].to_numpy(object), why_source_banned)
-    problems += _value_problems(table["unit"], code, value, kinds, currency)
-    problems += _conflicts(table)
-    return sorted(problems)
-
-
-def _value_problems(
-    unit: pd.Series,
-    code: npt.NDArray[np.object_],
-    value: npt.NDArray[np.float64],
-    kinds: dict[str, EventKind],
-    currency: str,
-) -> list[Problem]:
-    valued = np.flatnonzero(~np.isnan(value))
-    pairs = pd.DataFrame({"code": code[valued], "unit": unit.to_numpy(object)[valued], "row": valued})
-    problems: list[Problem] = []
-    for (name, written), rows in pairs.groupby(["code", "unit"], dropna=False)["row"]:
-        kind = kinds.get(str(name))
-        if kind is None or kind.bounds is None:
-            continue
-        at = rows.to_numpy()
-        if not kind.unit.accepts(written if isinstance(written, str) else None, currency):
-            wanted = currency if kind.unit.value == "money" else kind.unit.value
-            problems += [Problem(int(r), "unit", f"is not {wanted}; convert the value at its source") for r in at]
-            continue
-        low, high = kind.bounds
-        outside = at[(value[at] < low) | (value[at] > high)]
-        reason = f"is outside {low:g} to {high:g} for this code; check its unit and its column"
-        problems += [Problem(int(r), "value", reason) for r in outside]
-    return problems
-
-
-def _conflicts(table: pd.DataFrame) -> list[Problem]:
-    """Rows that reuse an event id with other content. Which one is right nobody can tell, so none is taken."""
-    key = [name for name in ("household_id", "event_id") if name in table]
-    shared = table[table.duplicated(subset=key, keep=False)]
-    if shared.empty:
-        return []
-    content = [name for name in EVENTS.names if name in shared]
-    versions = shared.drop_duplicates(subset=content)
-    conflicting = versions[versions.duplicated(subset=key, keep=False)]
-    clashing = shared.merge(conflicting[key].drop_duplicates(), on=key, how="left", indicator=True)["_merge"] == "both"
-    reason = "is used by another row with other content; send a correction that supersedes it"
-    return [Problem(int(row), "event_id", reason) for row in shared.index[clashing.to_numpy()]]
+    some = {name: pd.Series([cells[row] for row in rows], dtype=object) for name, cells in columns.items()}
+    occurred, known = some["occurred_at"].to_numpy(np.int64), some["known_at"].to_numpy(np.int64)
+    return _placed(event_refusals(pd.DataFrame(some), occurred, known, catalogue, currency, latest), rows)
 
 
 def admit(dataset: Dataset, catalogue: Catalogue) -> tuple[Dataset, IntakeReport]:
     """The dataset without its refused rows, and what was refused."""
-    latest = as_of_moment(dataset.meta.data_until, dataset.meta.time_zone)
-    events = dataset.events.reset_index(drop=True)
-    problems = {
-        "events": _event_problems(
-            events,
-            micros_of(events["occurred_at"]),
-            micros_of(events["known_at"]),
-            catalogue,
-            dataset.meta.currency,
-            latest,
-        ),
-        "members": _member_problems(dataset.members.reset_index(drop=True), dataset.meta.time_zone),
-        "households": _household_problems(dataset.households.reset_index(drop=True), dataset.meta.regions),
-    }
-    households = dataset.households.reset_index(drop=True)
-    known = set(households.drop(index=[p.row for p in problems["households"]])["household_id"])
-    for name, table in (("events", events), ("members", dataset.members.reset_index(drop=True))):
-        stray = np.flatnonzero(~table["household_id"].isin(known))
-        reason = "is missing or refused in the households table; mend the household or leave the row out"
-        problems[name] += [Problem(int(row), "household_id", reason) for row in stray]
-    kept = {
-        name: getattr(dataset, name).reset_index(drop=True).drop(index=sorted({p.row for p in problems[name]}))
-        for name in REQUIRED
-    }
-    unknown = kept["events"].loc[~kept["events"]["code"].isin(set(catalogue.by_code)), "code"].value_counts()
-    repeated = int(kept["events"].duplicated(subset=["household_id", "event_id"]).sum())
-    rejects = pd.DataFrame(
-        [(name, *problem) for name in REQUIRED for problem in sorted(problems[name])],
-        columns=["table", "row", "field", "reason"],
-    )
-    report = IntakeReport(
-        rows={name: len(getattr(dataset, name)) for name in REQUIRED},
-        rejects=rejects,
-        repeated_events=repeated,
-        unknown_codes={str(code): int(n) for code, n in unknown.items()},
-    )
-    return dataclasses.replace(dataset, **kept), report
+    tables = Tables.from_frames(dataset.events, dataset.members, dataset.households)
+    findings = _findings(tables, dataset.meta, catalogue)
+    kept = {name: getattr(dataset, name).reset_index(drop=True)[findings.kept[name]] for name in REQUIRED}
+    return dataclasses.replace(dataset, **kept), _report(tables, findings, catalogue)
+
+
+def admit_tables(tables: Tables, meta: DatasetMeta, catalogue: Catalogue) -> tuple[Tables, IntakeReport]:
+    """The tables without their refused rows, and what was refused, by position in the given tables."""
+    findings = _findings(tables, meta, catalogue)
+    return findings.applied(tables), _report(tables, findings, catalogue)
+
+
+def admitted_tables(tables: Tables, meta: DatasetMeta, catalogue: Catalogue) -> tuple[Tables, int, int]:
+    """The tables without their refused rows, how many rows are refused, and how many there were.
+
+    A caller with several buckets adds the numbers up and asks `refuse_if_too_many`.
+    """
+    findings = _findings(tables, meta, catalogue)
+    refused = sum(int(np.count_nonzero(~kept)) for kept in findings.kept.values())
+    return findings.applied(tables), refused, sum(len(kept) for kept in findings.kept.values())
 
 
 def admitted(dataset: Dataset, catalogue: Catalogue) -> Dataset:
     """The dataset for a run that must not stop at a few bad rows; refused when more than 5 % are bad."""
     clean, report = admit(dataset, catalogue)
-    if report.refused_share > MAX_REFUSED_SHARE:
-        raise DatasetRefused(
-            f"{report.refused_share:.1%} of the rows are refused, over {MAX_REFUSED_SHARE:.0%}; run `povrisk check`"
-        )
+    refuse_if_too_many(len(report.rejects.drop_duplicates(["table", "row"])), sum(report.rows.values()))
     return clean
+
+
+def refuse_if_too_many(refused: int, rows: int) -> None:
+    """Raise `DatasetRefused` where more than 5 % of the rows are refused.
+
+    >>> refuse_if_too_many(5, 100)
+    >>> refuse_if_too_many(6, 100)
+    Traceback (most recent call last):
+    ...
+    features.dataset.DatasetRefused: 6.0% of the rows are refused, over 5%; run `povrisk check`
+    """
+    share = refused / max(1, rows)
+    if share > MAX_REFUSED_SHARE:
+        raise DatasetRefused(f"{share:.1%} of the rows are refused, over {MAX_REFUSED_SHARE:.0%}; run `povrisk check`")
+
+
+@dataclass(frozen=True)
+class _Findings:
+    """What the checks found: problems and a mask of the rows that stay, by table.
+
+    `repeated` are the events that share their ids with another row, id by id, `of_id` the number of each one's ids.
+    """
+
+    problems: dict[str, list[Problem]]
+    kept: dict[str, Mask]
+    repeated: Ints
+    of_id: Ints
+
+    def applied(self, tables: Tables) -> Tables:
+        """The rows that stay; a table that loses none is not copied."""
+        parts = {name: getattr(tables, name) for name in REQUIRED}
+        return Tables(
+            **{name: part if self.kept[name].all() else part.filter(self.kept[name]) for name, part in parts.items()}
+        )
+
+
+def _findings(tables: Tables, meta: DatasetMeta, catalogue: Catalogue) -> _Findings:
+    latest = as_of_moment(meta.data_until, meta.time_zone)
+    problems: dict[str, list[Problem]] = {}
+    kept: dict[str, Mask] = {}
+
+    def take(name: str, found: list[Problem]) -> None:
+        problems[name] = found
+        kept[name] = np.ones(getattr(tables, name).num_rows, np.bool_)
+        kept[name][[problem.row for problem in found]] = False
+
+    rows = np.flatnonzero(screen.doubtful_households(tables.households, meta.regions))
+    take("households", _placed(household_refusals(_frame(tables.households, rows), meta.regions), rows))
+    homes = tables.households["household_id"].filter(kept["households"])
+
+    rows = np.flatnonzero(screen.doubtful_members(tables.members))
+    found = _placed(member_refusals(_frame(tables.members, rows), meta.time_zone), rows)
+    take("members", found + _strays(tables.members, homes))
+
+    rows, repeated, of_id = _rows_in_doubt(tables.events, catalogue, meta.currency, latest)
+    some = _frame(tables.events, rows)
+    occurred, known = micros_of(some["occurred_at"]), micros_of(some["known_at"])
+    found = _placed(event_refusals(some, occurred, known, catalogue, meta.currency, latest), rows)
+    take("events", found + _strays(tables.events, homes))
+    return _Findings(problems, kept, repeated, of_id)
+
+
+def _rows_in_doubt(events: pa.Table, catalogue: Catalogue, currency: str, latest: Micros) -> tuple[Ints, Ints, Ints]:
+    """Rows to look at closely; beside them all rows that share their ids with another, and the number of their ids."""
+    doubtful = screen.doubtful_events(events, catalogue, currency=currency, latest=latest)
+    repeated, of_id = screen.repeats(screen.event_keys(events))
+    content = [name for name in EVENTS.names if name in events.column_names]
+    # A clash is judged among all rows of one id; equal rows of one id are all in doubt or none is.
+    doubtful[repeated[screen.clashing(events.select(content), repeated, of_id)]] = True
+    return np.flatnonzero(doubtful), repeated, of_id
+
+
+def _strays(table: pa.Table, homes: pa.ChunkedArray) -> list[Problem]:
+    return [stray_refusal(int(row)) for row in np.flatnonzero(~screen.is_among(table["household_id"], homes))]
+
+
+def _placed(problems: list[Problem], rows: Ints) -> list[Problem]:
+    """The problems of some rows under the numbers that these rows have in their table."""
+    return [problem._replace(row=int(rows[problem.row])) for problem in problems]
+
+
+def _report(tables: Tables, findings: _Findings, catalogue: Catalogue) -> IntakeReport:
+    kept = findings.kept["events"]
+    unknown: dict[str, int] = {}
+    for each in pc.value_counts(tables.events["code"].filter(kept)).to_pylist():
+        if each["values"] not in catalogue.by_code:
+            unknown[each["values"]] = each["counts"]
+    is_kept = kept[findings.repeated]
+    again = findings.repeated[is_kept]
+    ids = _frame(tables.events.select(["household_id", "event_id"]), again)
+    return IntakeReport(
+        rows={name: len(findings.kept[name]) for name in REQUIRED},
+        rejects=pd.DataFrame(
+            [(name, *problem) for name in REQUIRED for problem in sorted(findings.problems[name])],
+            columns=["table", "row", "field", "reason"],
+        ),
+        repeated_events=int(ids.duplicated().sum()),
+        unknown_codes=dict(sorted(unknown.items(), key=lambda code: -code[1])),
+    )
+
+
+def _frame(table: pa.Table, rows: Ints) -> pd.DataFrame:
+    """Some rows in pandas, words written out."""
+    some = table.take(pa.array(rows))
+    frame: pd.DataFrame = some.cast(
+        pa.schema([(field.name, _written_out(field.type)) for field in some.schema])
+    ).to_pandas()
+    return frame
+
+
+def _written_out(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _as_arrow(columns: EventColumns) -> pa.Table:
+    types = {"occurred_at": pa.int64(), "known_at": pa.int64(), "value": pa.float64()}
+    return pa.table(
+        {name: pa.array(cells, types.get(name, pa.string()), from_pandas=True) for name, cells in columns.items()}
+    )
 
 
 def read_for_check(folder: Path) -> tuple[Dataset, list[tuple[str, Problem]]]:
@@ -272,61 +287,3 @@ def _moment(cell: object, time_zone: str) -> int | None:
         return parsed(cell, time_zone) if isinstance(cell, str) else None
     except ValueError:
         return None
-
-
-def _member_problems(table: pd.DataFrame, time_zone: str) -> list[Problem]:
-    joined, left, known = (micros_of(table[name]) for name in ("joined_at", "left_at", "known_at"))
-    # Compared as days, because a child joins on the day of its birth, at an hour nobody writes down.
-    known_on = pd.to_datetime(table["known_at"], utc=True).dt.tz_convert(time_zone).dt.tz_localize(None)
-    is_unborn = (pd.to_datetime(table["birth_date"]) > known_on).to_numpy()
-    checks: list[tuple[str, Mask, str]] = [
-        ("person_id", _blank(table["person_id"]), "is empty"),
-        ("role", ~table["role"].isin(ROLES).to_numpy(), f"is none of {', '.join(ROLES)}"),
-        (
-            "sex",
-            (table["sex"].notna() & ~table["sex"].isin(SEXES)).to_numpy(),
-            f"is none of {', '.join(SEXES)} or empty",
-        ),
-        ("joined_at", joined == NEVER, "is missing or unreadable"),
-        ("known_at", known == NEVER, "is missing or unreadable"),
-        ("left_at", (left != NEVER) & (left < joined), "is before joined_at"),
-        ("birth_date", is_unborn, "is later than known_at"),
-    ]
-    return [Problem(int(row), name, reason) for name, wrong, reason in checks for row in np.flatnonzero(wrong)]
-
-
-def _household_problems(table: pd.DataFrame, regions: Sequence[str]) -> list[Problem]:
-    residence = table["residence"]
-    checks: list[tuple[str, Mask, str]] = [
-        ("household_id", _blank(table["household_id"]), "is empty"),
-        ("household_id", table.duplicated("household_id").to_numpy(), "stands in an earlier row; one row a household"),
-        ("region", ~table["region"].isin(list(regions)).to_numpy(), "is none of the regions of dataset.json"),
-        (
-            "residence",
-            (residence.notna() & ~residence.isin(RESIDENCES)).to_numpy(),
-            f"is none of {', '.join(RESIDENCES)}",
-        ),
-    ]
-    return [Problem(int(row), name, reason) for name, wrong, reason in checks for row in np.flatnonzero(wrong)]
-
-
-def _blank(cells: pd.Series) -> Mask:
-    return (cells.isna() | (cells == "")).to_numpy()
-
-
-def _reasoned(field: str, cells: npt.NDArray[np.object_], why: Callable[[object], str | None]) -> list[Problem]:
-    """A problem for each row against whose cell a reason stands."""
-    codes, distinct = pd.factorize(cells, use_na_sentinel=False)
-    reasons = [why(cell) for cell in distinct]
-    return [
-        Problem(int(row), field, reason)
-        for place, reason in enumerate(reasons)
-        if reason is not None
-        for row in np.flatnonzero(codes == place)
-    ]
-
-
-def _each(cells: npt.NDArray[np.object_], test: Any) -> Mask:
-    """The test on every distinct cell only: a column of millions has few distinct codes."""
-    codes, distinct = pd.factorize(cells, use_na_sentinel=False)
-    return np.array([test(cell) for cell in distinct], np.bool_)[codes]

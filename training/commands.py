@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,14 +45,16 @@ def _refusing() -> Iterator[None]:
 @click.option("--households", type=click.IntRange(1, 2_000_000), required=True, help="How many households.")
 @click.option("--months", type=click.IntRange(36, 240), required=True, help="How many months, at least 36.")
 @click.option("--seed", type=click.IntRange(0), required=True, help="The same seed gives the same county.")
+@click.option("--sources", help="Connected departments, with commas between them; all if not given.")
 @click.option("--out", type=OUT, required=True, help="Dataset folder to write.")
 @as_json
-def simulate(households: int, months: int, seed: int, out: Path, as_json: bool) -> None:
+def simulate(households: int, months: int, seed: int, sources: str | None, out: Path, as_json: bool) -> None:
     """Make a synthetic county with known truth."""
     from training.county.simulate import simulate as simulated
 
+    connected = None if sources is None else [name.strip() for name in re.split("[,，]", sources) if name.strip()]
     with _refusing(), bar("Simulating households") as advance:
-        meta = simulated(out, households=households, months=months, seed=seed, progress=advance)
+        meta = simulated(out, households=households, months=months, seed=seed, sources=connected, progress=advance)
     if as_json:
         click.echo(json.dumps({"folder": str(out), "digest": meta.digest, "data_until": meta.data_until}))
     else:

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from features.catalogue import CORE, Catalogue, catalogue
+from features.command_line import main
 from features.dataset import Dataset, read_dataset, read_meta
 from features.intake import admit
 from features.window import MICROS_PER_DAY, as_of_moment, parsed
@@ -21,7 +23,7 @@ from training.county.hazard import Hazard
 from training.county.ledger import Happenings
 from training.county.reporting import Names, reported
 from training.county.shocks import weather
-from training.county.simulate import happenings, simulate
+from training.county.simulate import happenings, known_sources, simulate
 from training.labels import label, label_rows
 from training.moments import moments
 
@@ -62,6 +64,50 @@ def test_same_arguments_give_the_same_tables_and_another_seed_gives_others(tmp_p
         simulate(tmp_path / name, households=150, months=30, seed=seed)
     digests = [read_meta(tmp_path / name).digest for name in "abc"]
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_departments_that_are_not_connected_send_nothing_and_change_neither_truth_nor_other_rows(
+    tmp_path: Path,
+) -> None:
+    simulate(tmp_path / "all", households=300, months=36, seed=6)
+    few = simulate(tmp_path / "few", households=300, months=36, seed=6, sources=["残联", "医保", "残联"])
+    whole, thin = read_dataset(tmp_path / "all"), read_dataset(tmp_path / "few")
+    assert set(thin.events["source"]) == {"医保", "残联"} == set(few.sources)
+    assert few.sources == {name: whole.meta.sources[name] for name in few.sources}
+    assert "connected are only 医保, 残联" in few.provenance and "connected" not in whole.meta.provenance
+    for name in ("members", "households", "audit", "truth"):
+        pd.testing.assert_frame_equal(getattr(thin, name), getattr(whole, name))
+    ids = ["event_id", "supersedes"]
+    kept = whole.events[whole.events["source"].isin(["医保", "残联"])]
+    assert 0.1 * len(whole.events) < len(kept) < 0.5 * len(whole.events)
+    pd.testing.assert_frame_equal(thin.events.drop(columns=ids), kept.drop(columns=ids).reset_index(drop=True))
+    assert (thin.events["supersedes"].notna().to_numpy() == kept["supersedes"].notna().to_numpy()).all()
+    assert set(thin.events["supersedes"].dropna()) <= set(thin.events["event_id"])
+
+
+def test_all_departments_named_are_the_same_county_as_none_named(tmp_path: Path) -> None:
+    written = []
+    for sources in (None, known_sources(), known_sources()[::-1]):
+        simulate(tmp_path / "county", households=50, months=30, seed=6, sources=sources)
+        written.append(read_meta(tmp_path / "county"))
+    assert written[0] == written[1] == written[2]
+
+
+def test_simulate_takes_departments_with_commas_of_either_kind_between_them(tmp_path: Path) -> None:
+    given = ["--households", "40", "--months", "36", "--seed", "1", "--out", str(tmp_path / "c")]
+    done = CliRunner().invoke(main, ["simulate", *given, "--sources", "医保, 残联，民政"])
+    assert done.exit_code == 0, done.output
+    assert set(read_meta(tmp_path / "c").sources) == {"医保", "残联", "民政"}
+
+
+@pytest.mark.parametrize("wrong", ["医保,乡里乡亲", " , "])
+def test_simulate_refuses_departments_nobody_knows_and_says_which_it_knows(tmp_path: Path, wrong: str) -> None:
+    given = ["--households", "40", "--months", "36", "--seed", "1", "--out", str(tmp_path / "c")]
+    done = CliRunner().invoke(main, ["simulate", *given, "--sources", wrong])
+    assert done.exit_code == 1
+    assert "known are 人社, 住建" in done.stderr
+    assert ("乡里乡亲" in done.stderr) == ("乡里乡亲" in wrong)
+    assert not (tmp_path / "c").exists()
 
 
 def test_intake_refuses_nothing_and_knows_every_code(county: County) -> None:

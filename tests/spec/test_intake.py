@@ -18,11 +18,21 @@ from hypothesis import strategies as st
 from features.command_line import main
 from features.dataset import Dataset, DatasetRefused, write_dataset
 from features.event import EVENTS, HOUSEHOLDS, MEMBERS
-from features.intake import MAX_REFUSED_SHARE, admit, admitted, event_problems, read_for_check
+from features.intake import (
+    MAX_REFUSED_SHARE,
+    admit,
+    admit_tables,
+    admitted,
+    admitted_tables,
+    event_problems,
+    read_for_check,
+    refuse_if_too_many,
+)
 from features.matrix import matrix
+from features.tables import Tables
 from features.window import NEVER
 from tests.records import CORE, META, at, dataset, event, history, household, member
-from training.rows import history_of
+from training.rows import dataset_history
 
 LATEST = 1_000
 PAID: dict[str, Any] = {
@@ -64,6 +74,7 @@ def fields(*rows: dict[str, Any], currency: str = "CNY") -> list[tuple[int, str]
         ({"value": HIGH * 1.0001}, "value", {"value": HIGH}),
         ({"value": LOW - 0.01}, "value", {"value": LOW}),
         ({"value": -0.01} if LOW == 0 else {"value": LOW - 1}, "value", {"value": None, "unit": None}),
+        ({"code": "NEW//THING", "value": float("inf")}, "value", {"code": "NEW//THING", "value": 1e300}),
         ({"unit": "万元"}, "unit", {"unit": "CNY"}),
         ({"unit": None}, "unit", {"unit": None, "value": float("nan")}),
         ({"unit": "USD"}, "unit", {"unit": "CNY"}),
@@ -93,6 +104,16 @@ def test_a_wrong_cell_is_named_and_the_right_one_beside_it_is_admitted(
 def test_what_lies_in_the_future_is_refused_from_one_microsecond_on() -> None:
     assert fields({"occurred_at": LATEST, "known_at": LATEST}) == []
     assert fields({"occurred_at": LATEST + 1, "known_at": LATEST + 1}) == [(0, "known_at"), (0, "occurred_at")]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [({"code": 5}, [(1, "code")]), ({"status": 1.5}, [(1, "status")]), ({"event_id": "\ud800"}, [])],
+)
+def test_cells_that_no_text_column_can_hold_are_judged_too(
+    wrong: dict[str, Any], expected: list[tuple[int, str]]
+) -> None:
+    assert fields({"event_id": "before"}, wrong) == expected
 
 
 def test_infinity_is_no_number() -> None:
@@ -169,6 +190,24 @@ def test_an_id_used_for_two_contents_is_refused_in_every_row_that_uses_it() -> N
     assert clean.events["event_id"].tolist() == ["once", "twice"]
 
 
+@pytest.mark.parametrize(
+    ("column", "one", "other"),
+    [
+        ("text", None, "I63"),
+        ("person_id", "p1", None),
+        ("value", 90.0, None),
+        ("value", None, 90.0),
+        ("source", "a", "b"),
+    ],
+)
+def test_a_cell_that_is_empty_in_one_of_two_rows_of_an_id_is_other_content(column: str, one: Any, other: Any) -> None:
+    row = event("CLM//DRUG", "2025-01-01", value=90.0, event_id="twice")
+    for pair in ((one, other), (other, one)):
+        report = admit(dataset([row | {column: cell} for cell in pair]), CORE)[1]
+        assert report.rejects[["row", "field"]].to_numpy().tolist() == [[0, "event_id"], [1, "event_id"]]
+    assert admit(dataset([row | {column: one}] * 2), CORE)[1].repeated_events == 1
+
+
 def test_a_row_that_repeats_an_earlier_one_is_kept_counted_and_changes_nothing() -> None:
     rows = [event("CLM//DRUG", "2025-01-01", value=90.0), event("CLM//DRUG", "2025-02-01", value=80.0)]
     clean, report = admit(dataset([*rows, rows[0], rows[0]]), CORE)
@@ -217,6 +256,14 @@ def test_a_child_that_joins_on_the_day_of_its_birth_is_admitted_in_every_time_zo
     assert admit(dataset([], [born_tomorrow]), CORE)[1].rejects["field"].tolist() == ["birth_date"]
 
 
+def test_a_birth_after_the_day_on_which_it_was_known_is_refused_west_of_utc_as_well() -> None:
+    west = replace(META, time_zone="America/Argentina/Buenos_Aires")
+    for born, refused in (("2025-03-01", []), ("2025-03-02", ["birth_date"])):
+        # Two in the morning of the second in UTC is the evening of the first there.
+        people = [member("baby", born=born, known_at=pd.Timestamp("2025-03-02T02:00Z"))]
+        assert admit(dataset([], people, meta=west), CORE)[1].rejects["field"].tolist() == refused
+
+
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [({"region": "mars"}, "region"), ({"region": None}, "region"), ({"residence": "castle"}, "residence")],
@@ -230,7 +277,7 @@ def test_a_refused_household_takes_its_rows_along_and_leaves_a_dataset_that_work
     assert report.rejects[["table", "row", "field"]].to_numpy().tolist() == [
         ["events", 1, "household_id"], ["members", 1, "household_id"], ["households", 1, field],
     ]  # fmt: skip
-    assert history_of(clean, CORE).household_ids == ("h1",)
+    assert dataset_history(clean, CORE).household_ids == ("h1",)
 
 
 def test_a_household_stands_in_one_row_and_may_have_no_residence() -> None:
@@ -261,6 +308,45 @@ def test_a_run_goes_on_with_five_percent_of_bad_rows_and_not_with_more() -> None
     assert len(admitted(five, CORE).events) == 93
     with pytest.raises(DatasetRefused, match=r"6\.0% of the rows are refused.*povrisk check"):
         admitted(with_bad_rows(6), CORE)
+
+
+def test_buckets_are_summed_before_it_is_decided_whether_too_much_is_refused() -> None:
+    total = [0, 0]
+    for bad in (10, 0):
+        made = with_bad_rows(bad)
+        tables = Tables.from_frames(made.events, made.members, made.households)
+        clean, refused, rows = admitted_tables(tables, made.meta, CORE)
+        assert (clean.events.num_rows, refused, rows) == (98 - bad, bad, 100)
+        total = [total[0] + refused, total[1] + rows]
+    with pytest.raises(DatasetRefused, match=r"10\.0% of the rows are refused.*povrisk check"):
+        refuse_if_too_many(10, 100)
+    refuse_if_too_many(*total)
+    refuse_if_too_many(0, 0)
+
+
+def test_tables_in_which_nothing_is_wrong_are_handed_back_as_they_are() -> None:
+    made = with_bad_rows(0)
+    tables = Tables.from_frames(made.events, made.members, made.households)
+    clean, report = admit_tables(tables, made.meta, CORE)
+    assert report.rejects.empty
+    assert clean.events is tables.events and clean.members is tables.members and clean.households is tables.households
+
+
+def test_rejected_rows_are_numbered_as_in_the_given_tables() -> None:
+    made = with_bad_rows(3)
+    tables = Tables.from_frames(made.events, made.members, made.households)
+    turned = Tables(tables.events.take(list(range(97, -1, -1))), tables.members, tables.households)
+    clean, report = admit_tables(turned, made.meta, CORE)
+    assert report.rejects[["table", "row", "field"]].to_numpy().tolist() == [
+        ["events", 95, "unit"], ["events", 96, "unit"], ["events", 97, "unit"],
+    ]  # fmt: skip
+    assert clean.events["event_id"].to_pylist() == [f"e{i}" for i in range(97, 2, -1)]
+
+
+def test_empty_tables_are_admitted() -> None:
+    tables = Tables(EVENTS.empty_table(), MEMBERS.empty_table(), HOUSEHOLDS.empty_table())
+    assert admitted_tables(tables, META, CORE)[1:] == (0, 0)
+    assert admit_tables(tables, META, CORE)[1].refused_share == 0.0
 
 
 def test_a_row_with_two_faults_counts_once() -> None:
@@ -322,7 +408,9 @@ def test_csv_and_parquet_say_the_same(tmp_path: Path) -> None:
     from_csv, unreadable = read_for_check(csv_folder(tmp_path / "c", made))
     from_parquet, _ = read_for_check(tmp_path / "p")
     assert unreadable == []
-    one, other = (matrix(history_of(admit(read, CORE)[0], CORE), at("2025-12-31")) for read in (from_csv, from_parquet))
+    one, other = (
+        matrix(dataset_history(admit(read, CORE)[0], CORE), at("2025-12-31")) for read in (from_csv, from_parquet)
+    )
     assert one.values.tobytes() == other.values.tobytes()
     assert one.column("inpatient_out_of_pocket_amount_12m")[0] == 14_200
     for name in ("events", "members"):

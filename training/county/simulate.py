@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,14 +54,18 @@ def simulate(
     households: int,
     months: int,
     seed: int,
+    sources: Sequence[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> DatasetMeta:
     """Simulate a county and write it to `folder`; returns what `dataset.json` says.
 
     `truth.parquet` holds, at every month's end, the exact probability that a household then at risk enters a
-    supported or monitored status within twelve months. The same arguments give the same tables. `progress` is told how
-    many of the households are written.
+    supported or monitored status within twelve months. `sources` names the departments connected to the platform, all
+    of them if not given: the county and its truth are the same, and what the others know is not in the events. Without
+    the departments that decide on a status there is nothing to learn an outcome from. The same arguments give the same
+    tables. `progress` is told how many of the households are written.
     """
+    connected = known_sources() if sources is None else checked_sources(sources)
     if households < 1 or seed < 0:
         raise ValueError("a county has at least one household, and its seed is not negative")
     if months < FEWEST_MONTHS:
@@ -70,7 +74,8 @@ def simulate(
         )
     assumptions = ASSUMPTIONS
     grid, of = county_grid(assumptions, months), catalogue(CORE)
-    meta = _meta(assumptions, grid, of, households, months, seed)
+    meta = _meta(assumptions, grid, of, households, months, seed, connected)
+    is_sent = np.array([kind.department.source in connected for kind in of.kinds], np.bool_)
     hazard = Hazard(assumptions, grid)
     over_townships = weather(assumptions, grid, Chance(seed, -1).of("weather"))
     with DatasetWriter(folder, meta) as writer:
@@ -80,6 +85,8 @@ def simulate(
             block = lived_through(assumptions, grid, hazard, n, chance, over_townships)
             names = Names(first + 1, number * PERSONS_A_BLOCK + 1, number * EVENTS_A_BLOCK + 1)
             what, stays = happenings(block, of)
+            # Each code is reported with random numbers of its own, so the other departments' rows stay as they are.
+            what = what.taken(np.flatnonzero(is_sent[what.code]))
             writer.append(
                 "events",
                 reported(assumptions, grid, of, what, block.standing.visibility, names, chance),
@@ -91,6 +98,28 @@ def simulate(
             if progress is not None:
                 progress(first + n, households)
     return meta
+
+
+def known_sources() -> tuple[str, ...]:
+    """The departments of the core catalogue, as their rows name them in `source`.
+
+    >>> "医保" in known_sources()
+    True
+    """
+    return tuple(sorted({kind.department.source for kind in catalogue(CORE).kinds}))
+
+
+def checked_sources(sources: Sequence[str]) -> tuple[str, ...]:
+    """The named departments once each, in the order of `known_sources`; others are refused with a `ValueError`.
+
+    >>> checked_sources(["残联", "医保", "残联"]) == checked_sources(["医保", "残联"])
+    True
+    """
+    unknown = sorted(set(sources) - set(known_sources()))
+    if unknown or not sources:
+        wrong = f"no department sends as {', '.join(unknown)}" if unknown else "no department is connected"
+        raise ValueError(f"{wrong}; known are {', '.join(known_sources())}")
+    return tuple(source for source in known_sources() if source in set(sources))
 
 
 def happenings(block: Block, of: Catalogue) -> tuple[Happenings, Stays]:
@@ -116,12 +145,20 @@ def happenings(block: Block, of: Catalogue) -> tuple[Happenings, Stays]:
     return ledger.happenings(), stays
 
 
-def _meta(assumptions: Assumptions, grid: Grid, of: Catalogue, households: int, months: int, seed: int) -> DatasetMeta:
+def _meta(
+    assumptions: Assumptions,
+    grid: Grid,
+    of: Catalogue,
+    households: int,
+    months: int,
+    seed: int,
+    connected: tuple[str, ...],
+) -> DatasetMeta:
     zone = assumptions.time_zone
     mature = grid.starts[: grid.simulated + 1] + assumptions.reporting_days * MICROS_PER_DAY <= grid.data_until
     last_outcome = int(np.flatnonzero(mature)[-1])
     sources: dict[str, tuple[int, int]] = {}
-    for source in sorted({kind.department.source for kind in of.kinds}):
+    for source in connected:
         lags = [kind.lag_days for kind in of.kinds if kind.department.source == source]
         sources[source] = (int(np.median([lag[0] for lag in lags])), max(lag[1] for lag in lags))
     return DatasetMeta(
@@ -132,7 +169,8 @@ def _meta(assumptions: Assumptions, grid: Grid, of: Catalogue, households: int, 
         default_label="L1",
         regions=(assumptions.region,),
         sources=sources,
-        provenance=f"synthetic county, training/county, seed {seed}; its numbers are assumptions, not estimates",
+        provenance=f"synthetic county, training/county, seed {seed}; its numbers are assumptions, not estimates"
+        + ("" if connected == known_sources() else f"; connected are only {', '.join(connected)}"),
         data_until=written(grid.data_until, zone),
         moments=Moments(
             first=day(int(grid.starts[grid.warm_up + 12]) - 1, zone),
