@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Column, Table
 
+from features.bucket_run import RunReport, RunStopped, run_buckets
 from features.catalogue import CORE, Catalogue, catalogue
-from features.dataset import DatasetRefused, read_dataset
+from features.dataset import DatasetRefused, read_meta
 from features.dictionary import dictionary
-from features.history import history_from_tables
-from features.intake import admit, admitted, read_for_check
-from features.matrix import matrix
-from features.progress import steps
+from features.intake import admit, read_for_check
 from features.rules.policy_item import CONDITIONS
 from features.rules.reference import in_force, indicator_as_json
 from features.rules.rulebook import Rulebook, rulebook
-from features.window import as_of_moment, from_micros
+from features.vector_rows import KEYS, VectorsJob
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
@@ -189,45 +187,42 @@ def _features_table(chosen: Catalogue) -> Table:
 @click.command()
 @click.argument("folder", type=FOLDER)
 @click.option("--as-of", "as_ofs", multiple=True, required=True, help="Moment of judgement; may be repeated.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="Parquet file to write.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Parquet file to write; with Spark a folder of them."
+)
+@click.option("--features", "names", multiple=True, metavar="NAME", help="Only this feature; may be repeated.")
+@click.option("--engine", type=click.Choice(["local", "spark"]), default="local", show_default=True)
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes of the local engine.")
 @as_json
-def vectors(folder: Path, as_ofs: tuple[str, ...], out: Path, as_json: bool) -> None:
-    """Write household vectors: one row per household and moment, empty where unknown."""
+def vectors(
+    folder: Path, as_ofs: tuple[str, ...], out: Path, names: tuple[str, ...], engine: str, workers: int, as_json: bool
+) -> None:
+    """Write household vectors: one row per household and moment, empty where unknown.
+
+    A run that was killed goes on where it was when the same command is given again.
+    """
     try:
-        dataset = read_dataset(folder)
-        chosen = catalogue(dataset.meta.catalogue)
-        dataset = admitted(dataset, chosen)
-        moments = [as_of_moment(text, dataset.meta.time_zone) for text in as_ofs]
-    except (DatasetRefused, ValueError) as error:
+        job = VectorsJob(read_meta(folder), as_ofs, names)
+        if engine == "spark":
+            report = _on_spark(folder, job, out)
+        else:
+            report = run_buckets(folder, job, out, workers=workers, title="Vectors")
+    except (DatasetRefused, RunStopped, ValueError) as error:
         raise refuse(error) from error
-    history = history_from_tables(
-        dataset.events, dataset.members, dataset.households, chosen, time_zone=dataset.meta.time_zone
-    )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = out.with_name(f".{out.name}.part")
-    rows, unknown = 0, 0.0
-    writer: pq.ParquetWriter | None = None
-    try:
-        for as_of in steps(moments, "Vectors"):
-            part = matrix(history, as_of)
-            columns = {name: pa.array(part.values[:, i], from_pandas=True) for i, name in enumerate(part.names)}
-            table = pa.table(
-                {
-                    "household_id": pa.array(part.household_ids, pa.string()),
-                    "as_of": pa.array([from_micros(as_of)] * len(part.as_of), pa.timestamp("us", tz="UTC")),
-                    **columns,
-                }
-            ).replace_schema_metadata({"features_digest": chosen.digest, "dataset_digest": dataset.meta.digest})
-            writer = writer or pq.ParquetWriter(unfinished, table.schema, compression="zstd")
-            writer.write_table(table)
-            rows += len(table)
-            unknown = float(np.isnan(part.values).mean())
-        if writer is not None:
-            writer.close()
-        unfinished.rename(out)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    n_features = len(job.schema) - len(KEYS)
     if as_json:
-        click.echo(json.dumps({"rows": rows, "features": len(chosen.features), "unknown_share_last": unknown}))
+        said = {
+            **dataclasses.asdict(report),
+            "features": n_features,
+            "unknown_share_last": report.counts["unknown_last"] / max(1, report.counts["cells_last"]),
+        }
+        click.echo(json.dumps(said))
     else:
-        click.echo(f"{rows:,} vectors of {len(chosen.features)} features written to {out}")
+        click.echo(f"{report.rows:,} vectors of {n_features} features written to {out}")
+
+
+def _on_spark(folder: Path, job: VectorsJob, out: Path) -> RunReport:
+    # Spark is an extra: whoever works on one machine does without.
+    from features.spark import run_on_spark
+
+    return run_on_spark(folder, job, out)

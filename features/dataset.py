@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -124,7 +124,7 @@ def read_table(folder: Path, name: str) -> pa.Table:
         table = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise DatasetRefused(f"{name}.parquet is damaged or no Parquet file") from error
-    return _shaped(table, name)
+    return shaped(table, name)
 
 
 def read_dataset(folder: Path) -> Dataset:
@@ -132,15 +132,20 @@ def read_dataset(folder: Path) -> Dataset:
     meta = read_meta(folder)
     is_whole = all((folder / f"{name}.parquet").is_file() for name in REQUIRED)
     if meta.digest and is_whole and folder_digest(folder) != meta.digest:
-        raise DatasetRefused(
-            f"the tables are not the ones {META_FILE} was written with; write the folder again, or take the digest out "
-            f"of {META_FILE} if they were changed on purpose"
-        )
+        raise tables_changed()
     tables = {name: read_table(folder, name).to_pandas() for name in REQUIRED}
     for name in OPTIONAL:
         if (folder / f"{name}.parquet").is_file():
             tables[name] = read_table(folder, name).to_pandas()
     return Dataset(meta, **tables)
+
+
+def tables_changed() -> DatasetRefused:
+    """The refusal of tables that are not the ones `dataset.json` speaks of."""
+    return DatasetRefused(
+        f"the tables are not the ones {META_FILE} was written with; write the folder again, or take the digest out "
+        f"of {META_FILE} if they were changed on purpose"
+    )
 
 
 def write_dataset(
@@ -230,7 +235,11 @@ def folder_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _shaped(table: pa.Table, name: str) -> pa.Table:
+def shaped(table: pa.Table, name: str, *, words: Collection[str] = ()) -> pa.Table:
+    """The columns of the schema in its order and types; columns named in `words` may stay dictionary-encoded.
+
+    Raises `DatasetRefused` if a column is missing or of a type that cannot be read as the wanted one.
+    """
     schema = TABLES.get(name)
     if schema is None:
         return table
@@ -239,8 +248,15 @@ def _shaped(table: pa.Table, name: str) -> pa.Table:
         raise DatasetRefused(f"{name} lacks the column(s) {', '.join(missing)}")
     columns = []
     for field in schema:
+        found = table.column(field.name)
+        wanted = pa.dictionary(pa.int32(), field.type) if field.name in words and is_words(found.type) else field.type
         try:
-            columns.append(table.column(field.name).cast(field.type))
+            columns.append(found if found.type == wanted else found.cast(wanted))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise DatasetRefused(f"{name}.{field.name} cannot be read as {field.type}") from error
     return pa.table(columns, names=schema.names)
+
+
+def is_words(kind: pa.DataType) -> bool:
+    """Whether a column is dictionary-encoded text."""
+    return bool(pa.types.is_dictionary(kind)) and kind.value_type in (pa.string(), pa.large_string())

@@ -7,7 +7,17 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 T = TypeVar("T")
 
@@ -21,9 +31,22 @@ def steps(items: Sequence[T], what: str) -> Iterable[T]:
         advance(len(items), len(items))
 
 
+class Rate(ProgressColumn):
+    """How many of something are done in a second."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self._what = what
+
+    def render(self, task: Task) -> Text:
+        """Empty until there is something to divide."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f} {self._what}/s")
+
+
 @contextmanager
-def bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar that is told `(done, total)`."""
+def bar(what: str, *, per_second: str | None = None) -> Iterator[Callable[[int, int], None]]:
+    """A bar that is told `(done, total)`; with `per_second`, the name of what is counted, it shows their rate too."""
     console = Console(stderr=True)
     with Progress(
         TextColumn("{task.description}"),
@@ -31,6 +54,7 @@ def bar(what: str) -> Iterator[Callable[[int, int], None]]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
+        *([] if per_second is None else [Rate(per_second)]),
         console=console,
         disable=not console.is_terminal,
     ) as progress:
