@@ -6,95 +6,46 @@ The rules speak about every household; the model only where it may and can.
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from features.catalogue import CORE
+from features.evidence import Evidence
 from features.history import History, Visible, visible
 from features.matrix import Matrix, matrix_of
-from features.rules.rulebook import Rulebook, rulebook
-from features.window import DAYS_PER_MONTH, MICROS_PER_DAY, Micros, day, is_not_before, written
+from features.rules.rulebook import Rulebook
+from features.window import Micros, is_not_before
 from models.assistance_chain import alerts, assistance_chain
 from models.bundle import Bundle
+from models.data_quality import DataQuality, sources
 from models.explanation import Explanation, explain
-from models.policy import statuses, unlocks
-from models.reasons import Record, data_gaps, reasons
+from models.handling import PLAIN, Handling
+from models.policy import Statuses, statuses, unlocks
+from models.reasons import Reasons
+from models.record_frame import ABSTAINED, BORROWED, LIMITS, RULES_ONLY, empty_record, identity, per_100
 from models.rule_record import RuleRecord
-from models.rules import Ruled, ruled
-from models.tier import Previous, Tier, standing
+from models.rules import Ruled, positions, ruled
+from models.tier import Standing, standing
 
-SCHEMA = "assessment.v1"
-VALID_DAYS = 90
 LOW_COVERAGE = 0.6
-# A source counts as fresh while its newest row is younger than two quarters and its usual worst delay.
-FRESH_DAYS = 183
-
-LIMITS = [
-    {
-        "zh": "不是决定：是否纳入、怎么帮扶，由人核实后决定。",
-        "en": "This is not a decision. People decide, after checking.",
-    },
-    {
-        "zh": "分数低不说明没有困难；记录可能有误或不全。",
-        "en": "A low score is no evidence of no need. Records may be wrong or incomplete.",
-    },
-    {
-        "zh": "列出的是与分数有关的记录，不是原因。",
-        "en": "The listed records go together with the score. They are not causes.",
-    },
-    {
-        "zh": "系统看不到亲友帮扶、私人借款、最近几天的变化和本人意愿。",
-        "en": "It cannot see help from relatives, private loans, the last days, or the family's own wishes.",
-    },
-]
-ABSTAINED = {
-    "zh": "资料不足，系统不给出分数。这不表示风险低，请按人工名单走访。",
-    "en": "Not enough is known, so no score is given. This does not mean low risk. Visit from the manual list.",
-}
-
-
-RULES_ONLY = {
-    "zh": "本次只按规则评估，没有使用模型分数。",
-    "en": "Assessed by the rules alone; no model score was used.",
-}
-BORROWED = {
-    "zh": "模型来自另一个地区：概率仅供参考，不决定风险等级。",
-    "en": "The model was trained for another region: its probability is for orientation and sets no tier.",
-}
-OPT_OUT = "SLF//OPTOUT"
-
-
-@dataclass(frozen=True)
-class Handling:
-    """How to assess. `rules_only` is the kill switch of the model; `previous` holds the last run's tiers by household;
-    `may_read_sealed` says that the reader's role may see sealed wording; `brief` leaves out what a table of many
-    households has no column for (points items, questions, chain); `book` replaces the shipped rules."""
-
-    rules_only: bool = False
-    previous: Mapping[str, tuple[Previous, Micros]] = field(default_factory=dict)
-    may_read_sealed: bool = False
-    brief: bool = False
-    book: Rulebook | None = None
-
-    def rules(self, bundle: Bundle) -> Rulebook | None:
-        """The rules that speak about this bundle's catalogue; none do about a foreign panel."""
-        if bundle.catalogue.name != CORE:
-            return None
-        return self.book if self.book is not None else rulebook()
-
-
-PLAIN = Handling()
+OPT_OUT, VISIT = "SLF//OPTOUT", "GRD//VISIT"
 
 
 def assessments(
     bundle: Bundle, history: History, as_of: Micros, *, reasons: bool = True, handling: Handling = PLAIN
 ) -> list[dict[str, Any]]:
-    """Assess every household of the history at `as_of`, in its order.
+    """The assessment of every household of the history at `as_of`, in its order (see `assess`)."""
+    assessed = assess(bundle, history, as_of, reasons=reasons, handling=handling)
+    return [assessed.record(i) for i in range(len(history.household_ids))]
+
+
+def assess(
+    bundle: Bundle, history: History, as_of: Micros, *, reasons: bool = True, handling: Handling = PLAIN
+) -> Assessed:
+    """Assess every household of the history at `as_of`.
 
     Households without a single event in the last 24 months, without known members, unknown where the model never
     learned to be, or opted out are `abstained`: without a probability, and grey unless a rule raises them. Where the
@@ -107,48 +58,278 @@ def assessments(
     vectors = matrix_of(history, seen)
     book = handling.rules(bundle)
     rules = None if book is None else ruled(book, history, seen)
-    opted_out = _opted_out(history, seen)
-    codes = [
-        _abstention(vectors, i, unlearned, opted_out=bool(opted_out[i]))
-        for i, unlearned in enumerate(_unlearned(bundle, vectors))
-    ]
-    may_score = np.zeros(len(codes), np.bool_)
-    if not handling.rules_only:
-        may_score = np.array([_is_scored_here(bundle, book, str(region)) for region in history.region], np.bool_)
-    scored = np.flatnonzero(may_score & np.array([not code for code in codes], np.bool_))
-    explanation = explain(bundle, vectors.values[scored], vectors.unknown[scored]) if len(scored) else None
-    position = {int(i): row for row, i in enumerate(scored)}
-    candidates = None if rules is None else statuses(rules.states.book.policies, rules.states)
-    records = []
-    for i, household_id in enumerate(history.household_ids):
-        record = _frame(bundle, history, seen, vectors, i, household_id, rules)
-        speaking = None if rules is None or opted_out[i] else RuleRecord(rules, i, handling.may_read_sealed)
-        if explanation is not None and i in position:
-            behind = Record(history, seen, i)
-            record = _scored(bundle, record, explanation, position[i], behind, with_reasons=reasons)
-            if str(history.region[i]) not in bundle.regions:
-                record["status"] = "scored_low_confidence"
-                record["limits"] = [BORROWED, *LIMITS]
-        elif codes[i]:
-            record = _abstained(record)
-        else:
-            record["status"] = "rules_only"
-            record["limits"] = [RULES_ONLY, *LIMITS]
-        if speaking is not None and candidates is not None and rules is not None:
-            _ruled(record, speaking, with_reasons=reasons, brief=handling.brief)
-            record["policy_candidates"] = [
-                {**each, "triggered_by": sorted({speaking.shown(name) for name in each["triggered_by"]})}
-                for each in candidates.records(i)
-            ]
-            if reasons and not handling.brief:
-                chain = assistance_chain(
-                    history, seen, i, alerts(rules.states, i), with_sealed=handling.may_read_sealed
-                )
-                record["assistance_chain"] = chain
-            record["unlocks"] = unlocks(record["policy_candidates"], rules.states.book.policies.facts)
-        _placed(bundle, record, speaking, codes[i], handling.previous.get(household_id), history, seen, i)
-        records.append(record)
-    return records
+    return Assessed(bundle, history, seen, vectors, rules, handling, reasons)
+
+
+@dataclass(frozen=True)
+class Assessed:
+    """Households of one history at one moment, assessed together and told one by one."""
+
+    bundle: Bundle
+    history: History
+    seen: Visible
+    vectors: Matrix
+    rules: Ruled | None
+    handling: Handling
+    with_reasons: bool
+
+    def settled(self) -> Assessed:
+        """The same, with everything worked out that concerns all households; otherwise it is when first asked."""
+        self.settle_rules()
+        self.settle_scores()
+        return self
+
+    def settle_rules(self) -> None:
+        """Work out what the rules say about all households."""
+        if self.rules is not None:
+            self.rules.settle()
+            _ = self._candidates
+
+    def settle_scores(self) -> None:
+        """Work out scores, contributions, and what is known."""
+        if self.explanation is not None:
+            _ = (self.explanation.domains, self._probabilities)
+        _ = (self.quality.coverage, self._reasons)
+
+    def record(self, i: int) -> dict[str, Any]:
+        """The whole assessment of household i."""
+        history, speaking = self.history, self._speaking(i)
+        record = empty_record(self.bundle, history.household_ids[i], self.seen.as_of, self.assessment_id(i))
+        record["rules"] = None if self.rules is None else self._in_force(i)
+        record["data_gaps"] = self.quality.gaps(i)
+        record["data_quality"] = {
+            "coverage": self.quality.coverage[i],
+            "n_events_24m": int(self.vectors.n_events[i]),
+            "sources": sources(self.bundle, history, self.seen, i),
+        }
+        record["status"] = self.status(i)
+        limits = {"abstained": [ABSTAINED], "rules_only": [RULES_ONLY]}.get(record["status"], [])
+        probability = self.probability(i)
+        if probability is not None:
+            assert self.explanation is not None
+            row = self._row[i]
+            record["probability"] = probability
+            record["per_100"] = per_100(probability)
+            record["rank_in_county"] = self.bundle.rank(probability)
+            base, groups = float(self.explanation.base[row]), self.explanation.groups(row)
+            record["contributions"] = {"base": base, "groups": groups}
+            record["reasons"] = self.reasons(i)
+            limits = [] if self._is_of_trained_region[i] else [BORROWED]
+        record["limits"] = [*limits, *LIMITS]
+        if speaking is not None:
+            self._add_rules(record, speaking)
+        found = self.standing(i, speaking)
+        record["tier"], record["tier_computed"] = found.tier.value, found.computed.value
+        record["tier_basis"] = self.tier_basis(i, found, speaking)
+        return record
+
+    def row(self, i: int) -> dict[str, Any]:
+        """The assessment of household i as a row of a table of many: without questions, economics and chain."""
+        speaking = self._speaking(i)
+        found, probability = self.standing(i, speaking), self.probability(i)
+        row: dict[str, Any] = {
+            "household_id": self.history.household_ids[i],
+            "status": self.status(i),
+            "probability": probability,
+            "interval": None,
+            "tier": found.tier.value,
+            "tier_computed": found.computed.value,
+            "tier_basis": self.tier_basis(i, found, speaking),
+            "points": None,
+            "per_100": None if probability is None else per_100(probability),
+            "rank_in_county": None if probability is None else self.bundle.rank(probability),
+            "reasons": self.reasons(i),
+            "triggers": [],
+            "poverty_types": [],
+            "dimensions": {},
+            "verification": [],
+            "policy_candidates": [],
+            "data_gaps": self.quality.gaps(i),
+            "coverage": self.quality.coverage[i],
+            "assessment_id": self.assessment_id(i),
+            "model_version": self.bundle.version,
+        }
+        if speaking is not None:
+            assert self._candidates is not None
+            row["points"] = round(float(speaking.ruled.points[i]), 4)
+            row["poverty_types"], row["dimensions"] = speaking.poverty_types(), speaking.dimensions()
+            row["policy_candidates"] = self._candidates.briefs(i)
+            if self.with_reasons:
+                row["triggers"], row["verification"] = speaking.triggers(), speaking.verification_ids()
+        return row
+
+    # -- which households are scored, and how
+
+    @cached_property
+    def abstentions(self) -> list[list[str]]:
+        """Why each household gets no probability; empty where nothing speaks against one."""
+        unlearned = self.bundle.model.unlearned_unknowns(self.vectors.values)
+        against = {
+            "opted_out": self._has_opted_out,
+            "no_events": self.vectors.n_events == 0,
+            "no_members": self.vectors.n_members == 0,
+            "unknown_never_learned": unlearned,
+        }
+        names = list(against)
+        found = positions(list(against.values()), len(self.history.household_ids))
+        return [[names[k] for k in codes] for codes in found]
+
+    @cached_property
+    def _has_opted_out(self) -> npt.NDArray[np.bool_]:
+        """Who refused to be assessed by a machine: a person looks at them without any number."""
+        return self._has_event(OPT_OUT)
+
+    def _has_event(self, code: str) -> npt.NDArray[np.bool_]:
+        flags = np.zeros(len(self.history.household_ids), np.bool_)
+        for k, kind in enumerate(self.history.catalogue.kinds):
+            if kind.code == code:
+                rows = np.flatnonzero(self.history.code[self.seen.rows] == k)
+                flags[np.searchsorted(self.seen.starts, rows, side="right") - 1] = True
+        return flags
+
+    @cached_property
+    def _row(self) -> dict[int, int]:
+        """Row of the explanation, by household that is scored."""
+        may_score = np.zeros(len(self.abstentions), np.bool_)
+        if not self.handling.rules_only:
+            book = self.handling.rules(self.bundle)
+            fits = {region: _is_scored_here(self.bundle, book, str(region)) for region in set(self.history.region)}
+            may_score = np.array([fits[region] for region in self.history.region], np.bool_)
+        scored = np.flatnonzero(may_score & np.array([not codes for codes in self.abstentions], np.bool_))
+        return {int(i): row for row, i in enumerate(scored)}
+
+    @cached_property
+    def explanation(self) -> Explanation | None:
+        """Scores and contributions of the scored households, None where nobody is."""
+        scored = np.fromiter(self._row, np.int64, len(self._row))
+        if len(scored) == 0:
+            return None
+        return explain(self.bundle, self.vectors.values[scored], self.vectors.unknown[scored])
+
+    @cached_property
+    def _probabilities(self) -> list[float]:
+        return [] if self.explanation is None else self.explanation.probability.tolist()
+
+    @cached_property
+    def _is_of_trained_region(self) -> list[bool]:
+        return [str(region) in self.bundle.regions for region in self.history.region]
+
+    def probability(self, i: int) -> float | None:
+        """Calibrated probability of household i, None where it is not scored."""
+        return self._probabilities[self._row[i]] if i in self._row else None
+
+    def status(self, i: int) -> str:
+        """`scored`, `scored_low_confidence`, `abstained` or `rules_only`."""
+        if i in self._row:
+            is_thin = self.quality.coverage[i] < LOW_COVERAGE or not self._is_of_trained_region[i]
+            return "scored_low_confidence" if is_thin else "scored"
+        return "abstained" if self.abstentions[i] else "rules_only"
+
+    # -- what is told
+
+    @cached_property
+    def quality(self) -> DataQuality:
+        """What is known and unknown about each household."""
+        return DataQuality(self.bundle, self.vectors.unknown)
+
+    @cached_property
+    def _reasons(self) -> Reasons | None:
+        if self.explanation is None or not self.with_reasons:
+            return None
+        return Reasons(self.bundle, self.explanation, Evidence(self.history, self.seen))
+
+    def reasons(self, i: int) -> list[dict[str, Any]]:
+        """Why the score of household i is what it is; nothing where it has none."""
+        return self._reasons.of(self._row[i], i) if self._reasons is not None and i in self._row else []
+
+    @cached_property
+    def _candidates(self) -> Statuses | None:
+        return None if self.rules is None else statuses(self.rules.states.book.policies, self.rules.states)
+
+    def _speaking(self, i: int) -> RuleRecord | None:
+        if self.rules is None or self._has_opted_out[i]:
+            return None
+        return RuleRecord(self.rules, i, self.handling.may_read_sealed)
+
+    def _add_rules(self, record: dict[str, Any], rules: RuleRecord) -> None:
+        """Add what the rules say."""
+        i, of = rules.household, rules.ruled
+        record["points"] = round(float(of.points[i]), 4)
+        record["dimensions"] = rules.dimensions()
+        record["poverty_types"] = rules.poverty_types()
+        record["monitored_type_hint"] = int(of.monitored_type_hint[i]) or None
+        record["tasks"] = rules.tasks()
+        record["multidimensional"] = rules.multidimensional()
+        record["economics"] = rules.economics()
+        assert self._candidates is not None
+        record["policy_candidates"] = [
+            {**each, "triggered_by": sorted({rules.shown(name) for name in each["triggered_by"]})}
+            for each in self._candidates.records(i)
+        ]
+        record["unlocks"] = unlocks(record["policy_candidates"], of.states.book.policies.facts)
+        if self.with_reasons:
+            record["triggers"] = rules.triggers()
+            record["verification"] = rules.verification()
+            record["points_items"] = rules.points_items()
+            record["questions"] = rules.questions()
+            may_read_sealed = self.handling.may_read_sealed
+            record["assistance_chain"] = assistance_chain(
+                self.history, self.seen, i, alerts(of.states, i), with_sealed=may_read_sealed
+            )
+
+    def standing(self, i: int, rules: RuleRecord | None) -> Standing:
+        """The tier of household i."""
+        abstained = tuple(f"abstained:{code}" for code in self.abstentions[i])
+        previous = self.handling.previous.get(self.history.household_ids[i])
+        return standing(
+            floors={} if rules is None else rules.floors(),
+            points_rank=0 if rules is None else int(rules.ruled.points_rank[i]),
+            probability=self.probability(i),
+            bands=self.bundle.bands if self._is_of_trained_region[i] else None,
+            grey=abstained or (() if rules is None else rules.silent()),
+            previous=None if previous is None else previous[0],
+            visited_since=previous is not None and self._was_visited_since(i, previous[1]),
+        )
+
+    def tier_basis(self, i: int, found: Standing, rules: RuleRecord | None) -> list[str]:
+        """What brought the tier; a sealed trigger without its name."""
+        abstained = tuple(f"abstained:{code}" for code in self.abstentions[i])
+        more = () if set(abstained) <= set(found.basis) else abstained
+        basis = [*found.basis, *more]
+        return basis if rules is None else [_unsealed(entry, rules) for entry in basis]
+
+    def _was_visited_since(self, i: int, since: Micros) -> bool:
+        rows = self.seen.of(i)
+        visits = self.history.catalogue.positions((VISIT,)) if VISIT in self.history.catalogue.by_code else ()
+        of = rows[np.isin(self.history.code[rows], visits)]
+        return bool(is_not_before(self.history.occurred[of], since).any())
+
+    # -- its name
+
+    def assessment_id(self, i: int) -> str:
+        """The name of household i's assessment, from everything that it was computed from."""
+        names = "\x1f".join(self._event_ids[self.seen.starts[i] : self.seen.starts[i + 1]])
+        in_force = repr(None) if self.rules is None else repr(self._in_force(i))
+        content = self.vectors.values[i].tobytes() + names.encode() + in_force.encode()
+        return identity(self.bundle, self.history.household_ids[i], self.seen.as_of, content)
+
+    @cached_property
+    def _event_ids(self) -> list[str]:
+        """Ids of the visible events, household after household."""
+        ids: list[str] = self.history.event_id[self.seen.rows].tolist()
+        return ids
+
+    def _in_force(self, i: int) -> dict[str, Any]:
+        """Which rules spoke: the indicators of the day and the region's pack."""
+        assert self.rules is not None
+        states = self.rules.states
+        pack = states.terms.pack(i)
+        return {
+            "indicators_sha256": states.book.digest,
+            "pack": pack.region,
+            "pack_effective_from": pack.effective_from.isoformat(),
+            "pack_sha256": pack.digest,
+        }
 
 
 def _is_scored_here(bundle: Bundle, book: Rulebook | None, region: str) -> bool:
@@ -158,238 +339,7 @@ def _is_scored_here(bundle: Bundle, book: Rulebook | None, region: str) -> bool:
     return bool(set(book.packs.scored_as(region)) & set(bundle.regions))
 
 
-def _opted_out(history: History, seen: Visible) -> np.typing.NDArray[np.bool_]:
-    """Who refused to be assessed by a machine: a person looks at them without any number."""
-    flags = np.zeros(len(history.household_ids), np.bool_)
-    kinds = [i for i, kind in enumerate(history.catalogue.kinds) if kind.code == OPT_OUT]
-    for kind in kinds:
-        rows = np.flatnonzero(history.code[seen.rows] == kind)
-        flags[np.searchsorted(seen.starts, rows, side="right") - 1] = True
-    return flags
-
-
-def _ruled(record: dict[str, Any], rules: RuleRecord, *, with_reasons: bool, brief: bool) -> None:
-    """Add what the rules say."""
-    i, of = rules.household, rules.ruled
-    record["points"] = round(float(of.points[i]), 4)
-    record["dimensions"] = rules.dimensions()
-    record["poverty_types"] = rules.poverty_types()
-    record["monitored_type_hint"] = int(of.monitored_type_hint[i]) or None
-    record["tasks"] = rules.tasks()
-    if with_reasons:
-        record["triggers"] = rules.triggers()
-        record["verification"] = rules.verification()
-    if not brief:
-        record["multidimensional"] = rules.multidimensional()
-        record["economics"] = rules.economics()
-    if with_reasons and not brief:
-        record["points_items"] = rules.points_items()
-        record["questions"] = rules.questions()
-
-
-def _placed(
-    bundle: Bundle,
-    record: dict[str, Any],
-    rules: RuleRecord | None,
-    codes: list[str],
-    previous: tuple[Previous, Micros] | None,
-    history: History,
-    seen: Visible,
-    i: int,
-) -> None:
-    """Give the record its tier."""
-    abstained = tuple(f"abstained:{code}" for code in codes)
-    found = standing(
-        floors={} if rules is None else rules.floors(),
-        points_rank=0 if rules is None else int(rules.ruled.points_rank[i]),
-        probability=record["probability"],
-        bands=bundle.bands if str(history.region[i]) in bundle.regions else None,
-        grey=abstained or (() if rules is None else rules.silent()),
-        previous=None if previous is None else previous[0],
-        visited_since=previous is not None and _visited_since(history, seen, i, previous[1]),
-    )
-    more = () if set(abstained) <= set(found.basis) else abstained
-    record["tier"], record["tier_computed"] = found.tier.value, found.computed.value
-    record["tier_basis"] = [*found.basis, *more]
-    if rules is not None:
-        record["tier_basis"] = [_unsealed(entry, rules) for entry in record["tier_basis"]]
-
-
 def _unsealed(entry: str, rules: RuleRecord) -> str:
     """A trigger in the basis without the name of a sealed one."""
     kind, _, name = entry.partition(":")
     return f"trigger:{rules.shown(name)}" if kind == "trigger" else entry
-
-
-def _visited_since(history: History, seen: Visible, i: int, since: Micros) -> bool:
-    rows = seen.of(i)
-    visits = [k for k, kind in enumerate(history.catalogue.kinds) if kind.code == "GRD//VISIT"]
-    of = rows[np.isin(history.code[rows], visits)]
-    return bool(is_not_before(history.occurred[of], since).any())
-
-
-def failed(bundle: Bundle, household_id: str, as_of: Micros) -> dict[str, Any]:
-    """The record of a household whose computation failed: an error, never a number."""
-    record = _empty(bundle, household_id, as_of, _identity(bundle, household_id, as_of, b"failed"))
-    record["status"] = "error"
-    return record
-
-
-def _unlearned(bundle: Bundle, vectors: Matrix) -> list[bool]:
-    flags: list[bool] = bundle.model.unlearned_unknowns(vectors.values).tolist()
-    return flags
-
-
-def _abstention(vectors: Matrix, i: int, unlearned: bool, *, opted_out: bool) -> list[str]:
-    reasons_against = {
-        "opted_out": opted_out,
-        "no_events": vectors.n_events[i] == 0,
-        "no_members": vectors.n_members[i] == 0,
-        "unknown_never_learned": unlearned,
-    }
-    return [code for code, applies in reasons_against.items() if applies]
-
-
-def _frame(
-    bundle: Bundle,
-    history: History,
-    seen: Visible,
-    vectors: Matrix,
-    i: int,
-    household_id: str,
-    rules: Ruled | None,
-) -> dict[str, Any]:
-    """What is said about every household, scored or not."""
-    rows = seen.of(i)
-    names = [str(history.event_id[e]) for e in rows]
-    in_force = None if rules is None else _rules(rules, i)
-    content = vectors.values[i].tobytes() + "\x1f".join(names).encode() + repr(in_force).encode()
-    record = _empty(bundle, household_id, seen.as_of, _identity(bundle, household_id, seen.as_of, content))
-    record["rules"] = in_force
-    known = ~vectors.unknown[i]
-    weight = float(bundle.importance.sum())
-    coverage = float(bundle.importance[known].sum()) / weight if weight > 0 else 0.0
-    record["data_gaps"] = data_gaps(bundle, vectors.unknown[i])
-    record["data_quality"] = {
-        "coverage": round(coverage, 4),
-        "n_events_24m": int(vectors.n_events[i]),
-        "sources": _sources(bundle, history, rows, seen.as_of),
-    }
-    return record
-
-
-def _rules(rules: Ruled, i: int) -> dict[str, Any]:
-    """Which rules spoke: the indicators of the day and the region's pack."""
-    pack = rules.states.terms.pack(i)
-    return {
-        "indicators_sha256": rules.states.book.digest,
-        "pack": pack.region,
-        "pack_effective_from": pack.effective_from.isoformat(),
-        "pack_sha256": pack.digest,
-    }
-
-
-def _empty(bundle: Bundle, household_id: str, as_of: Micros, assessment_id: str) -> dict[str, Any]:
-    zone = bundle.time_zone
-    return {
-        "schema": SCHEMA,
-        "assessment_id": assessment_id,
-        "household_id": household_id,
-        "as_of": written(as_of, zone),
-        "valid_until": written(as_of + VALID_DAYS * MICROS_PER_DAY, zone),
-        "horizon_months": int(bundle.manifest["label"]["horizon_months"]),
-        "label": bundle.manifest["label"],
-        "status": "error",
-        "probability": None,
-        "interval": None,
-        "per_100": None,
-        "base_rate_per_100": _per_100(bundle.base_rate),
-        "rank_in_county": None,
-        "tier": Tier.GREY.value,
-        "tier_computed": Tier.GREY.value,
-        "tier_basis": [],
-        "points": None,
-        "points_items": [],
-        "poverty_types": [],
-        "monitored_type_hint": None,
-        "dimensions": {},
-        "multidimensional": None,
-        "economics": None,
-        "reasons": [],
-        "contributions": None,
-        "triggers": [],
-        "data_gaps": [],
-        "data_quality": {"coverage": None, "n_events_24m": None, "sources": []},
-        "verification": [],
-        "tasks": [],
-        "questions": [],
-        "policy_candidates": [],
-        "unlocks": [],
-        "assistance_chain": [],
-        "rules": None,
-        "limits": list(LIMITS),
-        "model": {"name": bundle.name, "version": bundle.version, "bundle_sha256": bundle.sha256},
-        "decision": None,
-        "decision_authority": "human",
-    }
-
-
-def _abstained(record: dict[str, Any]) -> dict[str, Any]:
-    record["status"] = "abstained"
-    record["limits"] = [ABSTAINED, *LIMITS]
-    return record
-
-
-def _scored(
-    bundle: Bundle,
-    record: dict[str, Any],
-    explanation: Explanation,
-    row: int,
-    behind: Record,
-    *,
-    with_reasons: bool,
-) -> dict[str, Any]:
-    probability = float(explanation.probability[row])
-    is_thin = record["data_quality"]["coverage"] < LOW_COVERAGE
-    record["status"] = "scored_low_confidence" if is_thin else "scored"
-    record["probability"] = probability
-    record["per_100"] = _per_100(probability)
-    record["rank_in_county"] = bundle.rank(probability)
-    record["contributions"] = {"base": float(explanation.base[row]), "groups": explanation.groups(bundle, row)}
-    if with_reasons:
-        record["reasons"] = reasons(bundle, explanation, row, behind)
-    return record
-
-
-def _sources(
-    bundle: Bundle, history: History, rows: np.typing.NDArray[np.int64], as_of: Micros
-) -> list[dict[str, Any]]:
-    """Newest report of each source that has sent anything about the household."""
-    newest: dict[str, int] = {}
-    for e in rows:
-        source = str(history.source[e])
-        newest[source] = max(newest.get(source, 0), int(history.known_at[e]))
-    listed = []
-    for source in sorted(newest):
-        usual_delay = int(bundle.sources[source][1]) if source in bundle.sources else 0
-        age_days = (as_of - newest[source]) / MICROS_PER_DAY
-        listed.append(
-            {
-                "source": source,
-                "latest_known_at": day(newest[source], history.time_zone),
-                "age_months": round(age_days / DAYS_PER_MONTH, 1),
-                "fresh": age_days <= FRESH_DAYS + usual_delay,
-            }
-        )
-    return listed
-
-
-def _per_100(probability: float) -> float:
-    """Of 100 households with similar records; below one it keeps a decimal, so that rare never reads as never."""
-    per_100 = 100.0 * probability
-    return round(per_100) if per_100 >= 1 else max(0.1, math.floor(per_100 * 10) / 10)
-
-
-def _identity(bundle: Bundle, household_id: str, as_of: Micros, content: bytes) -> str:
-    digest = hashlib.sha256(f"{bundle.sha256}|{as_of}|{household_id}|".encode() + content)
-    return "as-" + digest.hexdigest()[:24]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from features.catalogue import Catalogue
+from features.definition import Group
 from models.bundle import Bundle
 
 Floats = npt.NDArray[np.float64]
 TOLERANCE = 1e-6
 NOT_KNOWN = "not_known"
+DOMAINS = (*(group.value for group in Group), NOT_KNOWN)
 
 
 class ExplanationFailed(Exception):
@@ -25,6 +29,7 @@ class Explanation:
     `log_odds = base + contributions.sum(axis=1)` for every row, checked to 1e-6; `probability` is its logistic.
     """
 
+    catalogue: Catalogue
     values: Floats
     unknown: npt.NDArray[np.bool_]
     log_odds: Floats
@@ -32,19 +37,31 @@ class Explanation:
     base: Floats
     contributions: Floats
 
-    def groups(self, bundle: Bundle, row: int) -> dict[str, float]:
-        """Contributions of one row summed by domain.
+    @cached_property
+    def domains(self) -> tuple[list[list[float]], list[list[int]]]:
+        """Contributions summed by domain, and the number of features behind each sum; rows x `DOMAINS`.
 
         What comes from features that are unknown for this household is summed as `not_known`: it is a gap in the
         record, not a fact about the household.
         """
-        sums: dict[str, float] = {}
-        for feature, is_unknown, phi in zip(
-            bundle.catalogue.features, self.unknown[row], self.contributions[row], strict=True
-        ):
-            name = NOT_KNOWN if is_unknown else feature.group.value
-            sums[name] = sums.get(name, 0.0) + float(phi)
-        return sums
+        n = len(self.contributions)
+        of_feature = np.array([DOMAINS.index(feature.group.value) for feature in self.catalogue.features], np.int64)
+        domain = np.where(self.unknown, len(DOMAINS) - 1, of_feature)
+        cell = (domain + len(DOMAINS) * np.arange(n)[:, np.newaxis]).ravel()
+        # Counted cell by cell in the order of the features, so a row's sums do not depend on its neighbours.
+        sums = np.bincount(cell, weights=self.contributions.ravel(), minlength=n * len(DOMAINS))
+        counts = np.bincount(cell, minlength=n * len(DOMAINS))
+        return _rows(sums.astype(np.float64), n), counts.reshape(n, len(DOMAINS)).tolist()
+
+    def groups(self, row: int) -> dict[str, float]:
+        """Contributions of one row summed by domain."""
+        sums, counts = self.domains
+        return {name: total for name, total, count in zip(DOMAINS, sums[row], counts[row], strict=True) if count}
+
+
+def _rows(cells: Floats, n: int) -> list[list[float]]:
+    rows: list[list[float]] = cells.reshape(n, len(DOMAINS)).tolist()
+    return rows
 
 
 def explain(bundle: Bundle, values: Floats, unknown: npt.NDArray[np.bool_]) -> Explanation:
@@ -59,4 +76,5 @@ def explain(bundle: Bundle, values: Floats, unknown: npt.NDArray[np.bool_]) -> E
     scaled, base = contributions * slope, expected * slope + bundle.calibration.intercept
     if not np.allclose(base + scaled.sum(axis=1), log_odds, rtol=0, atol=TOLERANCE):
         raise ExplanationFailed("contributions do not add up to the score")
-    return Explanation(values, unknown, log_odds, bundle.calibration.probability(margin), base, scaled)
+    probability = bundle.calibration.probability(margin)
+    return Explanation(bundle.catalogue, values, unknown, log_odds, probability, base, scaled)

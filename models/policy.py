@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from features.rules.policy_item import Fact, PolicyCatalogue, PolicyItem, SettledBy
+from features.rules.policy_item import Check, Fact, PolicyCatalogue, PolicyItem, SettledBy
 from features.rules.rulebook import RANKS, States
 from features.rules.syntax import Tree
+from models.rules import positions
 
 Bools = npt.NDArray[np.bool_]
 STATUSES = ("likely", "to_verify", "conditional", "not_available_here", "already_receiving")
@@ -61,23 +63,41 @@ class Statuses:
         What answers a serious warning comes before the rest; within it the status decides, and an item that recorded
         facts speak against comes after the others of its status. What has no supplier or is already received is last.
         """
-        found = [standing for standing in self.standings.values() if standing.is_candidate[household]]
-        found.sort(key=lambda standing: _place(standing, household))
-        return [self._record(standing, household) for standing in found]
+        return [self._record(standing, household) for standing in self._of(household)]
+
+    def briefs(self, household: int) -> list[dict[str, Any]]:
+        """`records` without words: item, status, what it waits for and what to find out."""
+        return [self._brief(standing, household) for standing in self._of(household)]
+
+    def _of(self, household: int) -> list[Standing]:
+        standings = tuple(self.standings.values())
+        if not standings:
+            return []
+        found = [standings[k] for k in self._candidates[household]]
+        return sorted(found, key=lambda standing: _place(standing, household))
+
+    @cached_property
+    def _candidates(self) -> list[list[int]]:
+        """For each household the items (positions in `standings`) that are candidates."""
+        flags = [standing.is_candidate for standing in self.standings.values()]
+        return positions(flags, len(flags[0]))
+
+    def _brief(self, standing: Standing, household: int) -> dict[str, Any]:
+        return {
+            "item": standing.item.id,
+            "status": STATUSES[int(standing.status[household])],
+            "depends_on": [] if standing.is_held[household] else self._obtainable(standing.item, household),
+            "missing": [check.fact.id for check in _missing(standing, household)],
+        }
 
     def _record(self, standing: Standing, household: int) -> dict[str, Any]:
         item = standing.item
-        waits = [] if standing.is_held[household] else self._obtainable(item, household)
-        missing = [c for c, flags in zip(item.checks, standing.missing, strict=True) if flags[household]]
         return {
-            "item": item.id,
+            **self._brief(standing, household),
             "class": item.kind.value,
             "text": item.name._asdict(),
             "department": item.department._asdict(),
-            "status": STATUSES[int(standing.status[household])],
-            "depends_on": waits,
-            "missing": [check.fact.id for check in missing],
-            "missing_text": [check.text._asdict() for check in missing],
+            "missing_text": [check.text._asdict() for check in _missing(standing, household)],
             "against": bool(standing.is_against[household]),
             "triggered_by": sorted(name for name, flags in standing.named.items() if flags[household]),
         }
@@ -85,6 +105,12 @@ class Statuses:
     def _obtainable(self, item: PolicyItem, household: int) -> list[str]:
         known = self.standings
         return [name for name in item.depends_on if name in known and known[name].is_available[household]]
+
+
+def _missing(standing: Standing, household: int) -> list[Check]:
+    """What is still to be found out about the item."""
+    checks = zip(standing.item.checks, standing.missing, strict=True)
+    return [check for check, flags in checks if flags[household]]
 
 
 def _place(standing: Standing, household: int) -> tuple[int, bool, int, bool, str]:

@@ -8,9 +8,8 @@ from typing import Any
 
 from features.definition import Text
 from features.rules.indicator import POVERTY_TYPES, Indicator
-from features.rules.number import FALSE, TRUE
 from features.rules.rulebook import RANKS
-from features.window import written
+from models.reasons import cited_event
 from models.rules import CUTS, SHOWN_DIMENSIONS, Ruled
 
 STATES = {1: "true", 0: "false", -1: "not_evaluable"}
@@ -59,56 +58,60 @@ class RuleRecord:
 
         Of sealed ones only the true are listed, without their name: a gap in the list would tell as much.
         """
+        triggers = self.ruled.of_mode("trigger")
         found = []
-        for each in self.ruled.of_mode("trigger"):
-            state = self._state(each)
-            if state != FALSE and not (self._hides(each) and state != TRUE):
-                level = each.levels[self._level(each)] if state == TRUE else each.levels[0]
-                rank = RANKS.get(level.tier, 0) if state == TRUE else -1
-                found.append((-rank, each.id, {**self._told(each, level.tier), "tier": level.tier}))
-        return [record for _, _, record in sorted(found, key=lambda entry: entry[:2])]
+        for k in self.ruled.true["trigger"][self.household]:
+            tier = triggers[k].levels[self._level(triggers[k])].tier
+            found.append((-RANKS.get(tier or "", 0), triggers[k].id, {**self._told(triggers[k]), "tier": tier}))
+        strongest_first = [record for _, _, record in sorted(found, key=lambda entry: entry[:2])]
+        return [*strongest_first, *self._not_evaluable(self.ruled.not_evaluable["trigger"][self.household])]
 
     def points_items(self) -> list[dict[str, Any]]:
         """What made up the points, the most first."""
+        indicators = self.ruled.of_mode("points")
         found = []
-        given = self.ruled.point_contributions[self.household].tolist()
-        for points, each in zip(given, self.ruled.of_mode("points"), strict=False):
-            if self._state(each) == TRUE and points > 0:
-                found.append((-points, each.id, {**self._told(each, None), "points": round(points, 4)}))
+        for k in self.ruled.true["points"][self.household]:
+            points = float(self.ruled.point_contributions[self.household, k])
+            if points > 0:
+                told = {**self._told(indicators[k]), "points": round(points, 4)}
+                found.append((-points, indicators[k].id, told))
         return [record for _, _, record in sorted(found, key=lambda entry: entry[:2])]
 
     def verification(self) -> list[dict[str, Any]]:
         """What does not fit together on record: please verify. Never a reason for a lower tier."""
-        return [
-            {**self._told(each, None), "questions": self._questions(each)}
-            for each in self.ruled.of_mode("verification")
-            if self._state(each) == TRUE
-        ]
+        indicators = self.ruled.of_mode("verification")
+        true = [indicators[k] for k in self.ruled.true["verification"][self.household]]
+        return [{**self._told(each), "questions": self._questions(each)} for each in true]
+
+    def verification_ids(self) -> list[str]:
+        """The ids of `verification`."""
+        indicators = self.ruled.of_mode("verification")
+        return [self.shown(indicators[k].id) for k in self.ruled.true["verification"][self.household]]
 
     def tasks(self) -> list[str]:
         """Indicators that ask for work to be done, such as a visit that is overdue."""
-        return sorted(name for name, of in self.ruled.flagged["task"].items() if of[self.household])
+        return self.ruled.flag_lists["task"][self.household]
 
     def silent(self) -> tuple[str, ...]:
         """Indicators that say the household is too silent to be called green."""
-        found = self.ruled.flagged["grey"].items()
-        return tuple(f"trigger:{name}" for name, of in sorted(found) if of[self.household])
+        return tuple(f"trigger:{name}" for name in self.ruled.flag_lists["grey"][self.household])
 
     def floors(self) -> dict[str, int]:
         """Rank that each true trigger brings."""
-        return {name: int(rank[self.household]) for name, rank in self.ruled.floors.items() if rank[self.household]}
+        return self.ruled.floor_lists[self.household]
 
     def questions(self) -> list[dict[str, Any]]:
         """What to ask on a visit: of the strongest true indicators first, then of what cannot be evaluated."""
         asked: dict[str, dict[str, Any]] = {}
         ranked = []
-        for each in (*self.ruled.of_mode("trigger"), *self.ruled.of_mode("points")):
-            state = self._state(each)
-            if state == FALSE or self._hides(each):
-                continue
-            weight = float(self.ruled.severity[each.id][self.household]) if state == TRUE else 0.0
-            strongest = max((RANKS.get(level.tier, 0) for level in each.levels), default=0)
-            ranked.append((-weight, -strongest, each.id, each))
+        for mode in ("trigger", "points"):
+            indicators = self.ruled.of_mode(mode)
+            for of, is_true in ((self.ruled.true[mode], True), (self.ruled.not_evaluable[mode], False)):
+                for each in (indicators[k] for k in of[self.household]):
+                    if not self._hides(each):
+                        weight = float(self.ruled.severity[each.id][self.household]) if is_true else 0.0
+                        strongest = max((RANKS.get(level.tier, 0) for level in each.levels), default=0)
+                        ranked.append((-weight, -strongest, each.id, each))
         for _, _, _, each in sorted(ranked, key=lambda entry: entry[:3]):
             for question in self._questions(each):
                 asked.setdefault(question["en"], question)
@@ -116,14 +119,14 @@ class RuleRecord:
 
     def dimensions(self) -> dict[str, float | None]:
         """One number from 0 to 1 a dimension, null where nothing is known about it."""
-        values = {name: float(self.ruled.dimensions[name][self.household]) for name in SHOWN_DIMENSIONS}
-        return {name: None if math.isnan(value) else round(value, 4) for name, value in values.items()}
+        values = zip(SHOWN_DIMENSIONS, self.ruled.dimension_lists[self.household], strict=True)
+        return {name: None if math.isnan(value) else round(value, 4) for name, value in values}
 
     def poverty_types(self) -> list[dict[str, Any]]:
         """Kinds of poverty that the true indicators speak of, largest share first."""
-        shares = {name: float(self.ruled.poverty_types[name][self.household]) for name in POVERTY_TYPES}
-        ordered = sorted((-share, POVERTY_TYPES.index(name), name) for name, share in shares.items() if share > 0)
-        return [{"code": name, "weight": round(-share, 4)} for share, _, name in ordered]
+        shares = self.ruled.poverty_type_lists[self.household]
+        ordered = sorted((-share, k) for k, share in enumerate(shares) if share > 0)
+        return [{"code": POVERTY_TYPES[k], "weight": round(-share, 4)} for share, k in ordered]
 
     def multidimensional(self) -> dict[str, Any]:
         """The Alkire-Foster score as an interval, and whether it reaches the pack's cut and the usual ones."""
@@ -156,25 +159,43 @@ class RuleRecord:
         held = self.ruled.number(name)
         return _interval(float(held.lo[self.household]), float(held.hi[self.household]), least=0.0)
 
-    def _state(self, indicator: Indicator) -> int:
-        return self.ruled.state_lists[indicator.id][self.household]
-
     def _level(self, indicator: Indicator) -> int:
         return int(self.ruled.states.level(indicator.id)[self.household])
 
-    def _told(self, indicator: Indicator, tier: str | None) -> dict[str, Any]:
-        state = self._state(indicator)
+    def _told(self, indicator: Indicator) -> dict[str, Any]:
+        """A true indicator: its words, and the events it rests on."""
         hidden = self._hides(indicator)
-        text = indicator.text_of(self._level(indicator)) if state == TRUE else indicator.name
-        rows = sorted(self._evidence(indicator)) if state == TRUE and not hidden else []
+        text = indicator.text_of(self._level(indicator))
+        rows = [] if hidden else self._evidence(indicator)
         return {
             "id": SEALED_ID if hidden else indicator.id,
-            "state": STATES[state],
+            "state": "true",
             "text": (SEALED if hidden else text)._asdict(),
-            "evidence": [self._event(row) for row in rows[-MAX_EVENTS:]],
+            "evidence": [cited_event(self.ruled.states.facts.history, row) for row in rows[-MAX_EVENTS:]],
             "n_events": len(rows),
             "sealed": indicator.sealed,
         }
+
+    def _not_evaluable(self, triggers: list[int]) -> list[dict[str, Any]]:
+        """Triggers that cannot be evaluated, by their id; households that lack the same share what is told of it."""
+        key = (*triggers, self.may_read_sealed)
+        known = self.ruled.told_once
+        if key not in known:
+            named = (self.ruled.of_mode("trigger")[k] for k in triggers)
+            known[key] = [
+                {
+                    "id": each.id,
+                    "state": "not_evaluable",
+                    "text": each.name._asdict(),
+                    "evidence": [],
+                    "n_events": 0,
+                    "sealed": each.sealed,
+                    "tier": each.levels[0].tier,
+                }
+                for each in sorted(named, key=lambda each: each.id)
+                if not self._hides(each)
+            ]
+        return known[key]
 
     def _evidence(self, indicator: Indicator) -> list[int]:
         history = self.ruled.states.facts.history
@@ -182,16 +203,6 @@ class RuleRecord:
         if not self.may_read_sealed:
             found = {row for row in found if not history.catalogue.kinds[history.code[row]].is_sealed}
         return sorted(found)
-
-    def _event(self, row: int) -> dict[str, Any]:
-        history = self.ruled.states.facts.history
-        return {
-            "event_id": str(history.event_id[row]),
-            "code": history.catalogue.kinds[history.code[row]].code,
-            "occurred_at": written(int(history.occurred[row]), history.time_zone),
-            "known_at": written(int(history.known_at[row]), history.time_zone),
-            "source": str(history.source[row]),
-        }
 
     def _questions(self, indicator: Indicator) -> list[dict[str, str]]:
         if self._hides(indicator):

@@ -5,9 +5,11 @@ It needs no boosted model and answers alone when none may be used.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -69,6 +71,11 @@ class Ruled:
         ranks = [np.zeros(self.n, np.int64), *self.floors.values()]
         return np.asarray(np.stack(ranks).max(axis=0), np.int64)
 
+    def settle(self) -> None:
+        """Work everything out now, for all households; otherwise it is done when first asked."""
+        _ = (self.points_rank, self.floor_lists, self.flag_lists, self.dimension_lists, self.poverty_type_lists)
+        _ = (self.true, self.not_evaluable, self.monitored_type_hint)
+
     @property
     def n(self) -> int:
         """Households."""
@@ -94,9 +101,48 @@ class Ruled:
         return found
 
     @cached_property
-    def state_lists(self) -> dict[str, list[int]]:
-        """States as plain lists, for telling one household after the other."""
-        return {each.id: self.states.state(each.id).tolist() for each in self.states.book.indicators}
+    def true(self) -> dict[str, list[list[int]]]:
+        """By mode and household: which indicators of the mode (positions in `of_mode`) are true."""
+        return {mode: self._where(mode, int(TRUE)) for mode in MODES}
+
+    @cached_property
+    def not_evaluable(self) -> dict[str, list[list[int]]]:
+        """By mode and household: which indicators of the mode (positions in `of_mode`) cannot be evaluated."""
+        return {mode: self._where(mode, int(NOT_EVALUABLE)) for mode in MODES}
+
+    def _where(self, mode: str, state: int) -> list[list[int]]:
+        return positions([self.states.state(each.id) == state for each in self.of_mode(mode)], self.n)
+
+    @cached_property
+    def told_once(self) -> dict[tuple[int, ...], list[dict[str, Any]]]:
+        """Records that many households share, kept by who writes them."""
+        return {}
+
+    @cached_property
+    def floor_lists(self) -> list[dict[str, int]]:
+        """Rank that each true trigger brings, household after household."""
+        names, ranks = list(self.floors), [rank.tolist() for rank in self.floors.values()]
+        raised = positions([rank > 0 for rank in self.floors.values()], self.n)
+        return [{names[k]: ranks[k][i] for k in of} for i, of in enumerate(raised)]
+
+    @cached_property
+    def flag_lists(self) -> dict[str, list[list[str]]]:
+        """By `grey` and `task`: the ids of the indicators that bring it, sorted, household after household."""
+        found = {}
+        for tier, of in self.flagged.items():
+            names = sorted(of)
+            found[tier] = [[names[k] for k in each] for each in positions([of[name] for name in names], self.n)]
+        return found
+
+    @cached_property
+    def dimension_lists(self) -> list[list[float]]:
+        """`dimensions`, household after household, in the order of `SHOWN_DIMENSIONS`."""
+        return listed(np.stack([self.dimensions[name] for name in SHOWN_DIMENSIONS], axis=1))
+
+    @cached_property
+    def poverty_type_lists(self) -> list[list[float]]:
+        """`poverty_types`, household after household, in the order of `POVERTY_TYPES`."""
+        return listed(np.stack([self.poverty_types[name] for name in POVERTY_TYPES], axis=1))
 
     @cached_property
     def severity(self) -> dict[str, Floats]:
@@ -166,6 +212,26 @@ class Ruled:
     def number(self, quantity: str) -> Number:
         """A named quantity by household."""
         return self.states.evaluation.number(Quantity(quantity))
+
+
+def positions(flags: Sequence[Bools], n: int) -> list[list[int]]:
+    """For each of n households, which of the flags are set.
+
+    >>> positions([np.array([True, False]), np.array([True, True])], 2)
+    [[0, 1], [1]]
+    """
+    if not flags:
+        return [[] for _ in range(n)]
+    rows, which = np.nonzero(np.stack(flags, axis=1))
+    starts = np.searchsorted(rows, np.arange(n + 1)).tolist()
+    found = which.tolist()
+    return [found[first:last] for first, last in pairwise(starts)]
+
+
+def listed(table: Floats) -> list[list[float]]:
+    """Rows as plain lists: a household is told quicker from them than from arrays."""
+    rows: list[list[float]] = table.tolist()
+    return rows
 
 
 def _severities(indicator: Indicator) -> list[float]:

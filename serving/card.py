@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.assessment import LIMITS
 from models.bundle import Bundle
+from models.record_frame import LIMITS
 
 FORBIDDEN_USES = [
     {

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-import pandas as pd
+import pyarrow as pa
 
 from features.catalogue import Catalogue
+from features.event import EVENTS, HOUSEHOLDS, MEMBERS
 from features.intake import event_problems
+from features.tables import Tables
 from features.window import NEVER, Micros, as_of_moment, day, parsed
 from models.tier import Previous, Tier
 from serving.errors import FieldError, Invalid
@@ -29,20 +31,6 @@ class Frame:
     currency: str
     time_zone: str
     regions: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Tables:
-    """Events, members and households with the columns of `features.event`."""
-
-    events: pd.DataFrame
-    members: pd.DataFrame
-    households: pd.DataFrame
-
-    def of(self, household_ids: Collection[str]) -> Tables:
-        """The rows filed under these households."""
-        tables = (self.events, self.members, self.households)
-        return Tables(*(table[table["household_id"].isin(household_ids)] for table in tables))
 
 
 @dataclass(frozen=True)
@@ -79,13 +67,9 @@ def read_cases(households: Sequence[Household], frame: Frame, settings: Settings
         household_ids=tuple(h.household_id for h in households),
         as_of=tuple(reader.as_of),
         tables=Tables(
-            events=_events_table(reader.events),
-            members=_members_table(reader.members),
-            households=pd.DataFrame(
-                [(h.household_id, h.region, h.residence, h.township) for h in households],
-                columns=["household_id", "region", "residence", "township"],
-                dtype=object,
-            ),
+            events=_table(reader.events, EVENTS),
+            members=_table(reader.members, MEMBERS),
+            households=_table([{name: getattr(h, name) for name in HOUSEHOLDS.names} for h in households], HOUSEHOLDS),
         ),
         previous=reader.previous,
     )
@@ -244,18 +228,11 @@ def _within(household: int, person_id: str) -> str:
     return f"{household}/{person_id}"
 
 
-def _events_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    names = ["event_id", "household_id", "person_id", "code", "unit", "text", "source", "status", "supersedes"]
-    table = {name: pd.Series([row[name] for row in rows], dtype=object) for name in names}
-    table["value"] = pd.Series([row["value"] for row in rows], dtype="float64")
-    return pd.DataFrame({**table, **{name: _moments(rows, name) for name in ("occurred_at", "known_at")}})
-
-
-def _members_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    names = ["household_id", "person_id", "birth_date", "sex", "role"]
-    table = {name: pd.Series([row[name] for row in rows], dtype=object) for name in names}
-    return pd.DataFrame({**table, **{name: _moments(rows, name) for name in ("joined_at", "left_at", "known_at")}})
-
-
-def _moments(rows: list[dict[str, Any]], name: str) -> pd.Series:
-    return pd.to_datetime(pd.Series([row[name] for row in rows], dtype="Int64"), unit="us", utc=True)
+def _table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Rows with the columns of a schema; moments are microseconds already."""
+    columns = []
+    for name, kind in zip(schema.names, schema.types, strict=True):
+        cells = [row[name] for row in rows]
+        is_moment = pa.types.is_timestamp(kind)
+        columns.append(pa.array(cells, pa.int64()).cast(kind) if is_moment else pa.array(cells, kind))
+    return pa.table(columns, schema=schema)

@@ -7,7 +7,7 @@ import ipaddress
 import json
 import os
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
 
 import click
 from rich.console import Console
@@ -18,6 +18,9 @@ from serving.errors import Refusal
 from serving.running import LOOPBACK, PortTaken, free_port, run_service
 from serving.settings import BUNDLE, SettingRefused, Settings, bundle_key, settings_from
 from serving.tokens import TOKENS, TOKENS_FILE, TokensRefused, demo_tokens, tokens_from
+
+if TYPE_CHECKING:
+    from serving.batch import BatchReport
 
 C = TypeVar("C")
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -90,7 +93,10 @@ def verify(bundle: Path, as_json: bool) -> None:
 @click.argument("folder", type=FOLDER)
 @click.option("--as-of", "as_of", required=True, help="Moment of judgement; a date means its end.")
 @click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="Parquet, or CSV by its name."
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Parquet, or CSV by its name; with Spark a folder of Parquet files.",
 )
 @click.option("--no-reasons", is_flag=True, help="Leave out the reasons.")
 @click.option(
@@ -98,6 +104,8 @@ def verify(bundle: Path, as_json: bool) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Rows of the run before; a tier then falls only after two runs or a visit.",
 )
+@click.option("--engine", type=click.Choice(["local", "spark"]), default="local", show_default=True)
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes [default: one a core, at most 2].")
 @rules_only
 @packs
 @as_json
@@ -108,32 +116,51 @@ def score(
     out: Path,
     no_reasons: bool,
     previous: Path | None,
+    engine: Literal["local", "spark"],
+    workers: int | None,
     rules_only: bool,
     packs: Path | None,
     as_json: bool,
 ) -> None:
-    """Assess every household of a dataset folder; one row a household."""
+    """Assess every household of a dataset folder; one row a household. A run that was stopped goes on where it was."""
+    from features.bucket_run import RunStopped
     from features.rules.files import RuleFileRefused
     from features.rules.pack import PackNotInForce
-    from models.assessment import Handling
-    from serving.batch import score_dataset
-    from serving.scoring import own_rules
+    from serving.batch import score_dataset, score_job
 
     opened = open_bundle(bundle)
     try:
         settings = with_rules(settings_from(os.environ), rules_only, packs)
-        handling = Handling(rules_only=settings.rules_only, book=own_rules(settings))
-        report = score_dataset(opened, folder, as_of, out, reasons=not no_reasons, handling=handling, last_run=previous)
-    except (DatasetRefused, OSError, RuleFileRefused, PackNotInForce, SettingRefused) as error:
+        job = score_job(
+            opened,
+            bundle,
+            folder,
+            as_of,
+            reasons=not no_reasons,
+            rules_only=settings.rules_only,
+            packs=Path(settings.packs) if settings.packs else None,
+            previous=previous,
+        )
+        cores = min(2, os.cpu_count() or 1)
+        report = score_dataset(job, folder, out, workers=workers or cores, engine=engine)
+    except (DatasetRefused, OSError, RuleFileRefused, PackNotInForce, SettingRefused, RunStopped) as error:
         raise refuse(error) from error
     if as_json:
         click.echo(json.dumps({**dataclasses.asdict(report), "out": str(out)}, ensure_ascii=False))
         return
+    _show_batch(report, out)
+
+
+def _show_batch(report: BatchReport, out: Path) -> None:
     table = Table("tier", "households", title=f"{report.households:,} assessments")
     for tier, n in report.by_tier.items():
         table.add_row(tier, f"{n:,}")
     Console().print(table)
     click.echo(", ".join(f"{n:,} {status}" for status, n in report.by_status.items()) + f"; written to {out}")
+    spent = sum(report.stages.values()) or 1.0
+    largest = sorted(report.stages.items(), key=lambda entry: -entry[1])[:6]
+    shares = ", ".join(f"{name} {seconds / spent:.0%}" for name, seconds in largest)
+    click.echo(f"{report.wall_s:.1f} s, at most {report.peak_rss_mb:,} MB; processor time: {shares}")
 
 
 @click.command()

@@ -5,19 +5,22 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from features.history import UNKNOWN_CODE, History, history_from_tables
+from features.history import UNKNOWN_CODE, History, history_of
 from features.rules.pack import NATIONAL
 from features.rules.rulebook import Rulebook, rulebook
+from features.tables import Tables
 from features.window import MICROS_PER_DAY, Micros, is_known, written
-from models.assessment import PLAIN, Handling, assessments, failed
+from models.assessment import Assessed, assess
 from models.bundle import Bundle
-from serving.cases import Frame, Tables, read_cases
+from models.handling import PLAIN, Handling
+from models.record_frame import failed
+from serving.cases import Frame, read_cases
 from serving.messages import Event, Household, Member
 from serving.redaction import places
 from serving.settings import Settings
@@ -77,6 +80,23 @@ def own_rules(settings: Settings) -> Rulebook | None:
 
 
 def assess_parts(
+    bundle: Bundle, tables: Tables, parts: Sequence[tuple[str, ...]], as_of: Micros, *, handling: Handling = PLAIN
+) -> dict[str, dict[str, Any]]:
+    """Assess the households named in `parts`, together if possible.
+
+    Households of one part share persons and stay together. When a computation fails, it is repeated on halves until
+    the part at fault is alone: its households become errors without a number, all others are untouched.
+    """
+    answers: dict[str, dict[str, Any]] = {}
+    for assessed in assessed_parts(bundle, tables, parts, as_of, handling=handling):
+        if isinstance(assessed, Assessed):
+            answers.update(_told(assessed))
+        else:
+            answers.update({name: _error(bundle, name, as_of) for name in assessed})
+    return answers
+
+
+def assessed_parts(
     bundle: Bundle,
     tables: Tables,
     parts: Sequence[tuple[str, ...]],
@@ -84,40 +104,41 @@ def assess_parts(
     *,
     reasons: bool = True,
     handling: Handling = PLAIN,
-) -> dict[str, dict[str, Any]]:
-    """Assess the households named in `parts`, together if possible.
-
-    Households of one part share persons and stay together. When a computation fails, it is repeated on halves until
-    the part at fault is alone: its households become errors without a number, all others are untouched.
-    """
+) -> Iterator[Assessed | list[str]]:
+    """The households of `parts` assessed in as few pieces as possible; of a part that fails alone only the names."""
     names = {name for part in parts for name in part}
     try:
-        return _assessed(bundle, tables.of(names), as_of, reasons=reasons, handling=handling)
+        history = history_of(tables.of(names), bundle.catalogue, time_zone=bundle.time_zone)
+        yield assess(bundle, history, as_of, reasons=reasons, handling=handling).settled()
+        return
     except Exception as error:
-        if len(parts) > 1:
-            middle = len(parts) // 2
-            halves = (
-                assess_parts(bundle, tables, half, as_of, reasons=reasons, handling=handling)
-                for half in (parts[:middle], parts[middle:])
-            )
-            return {name: answer for half in halves for name, answer in half.items()}
-        logger.error("%d household(s) could not be assessed\n%s", len(names), places(error))
-    answers = {name: failed(bundle, name, as_of) for name in sorted(names)}
-    for answer in answers.values():
-        answer["data_quality"]["unknown_codes"] = 0
+        if len(parts) == 1:
+            logger.error("%d household(s) could not be assessed\n%s", len(names), places(error))
+            yield sorted(names)
+            return
+    middle = len(parts) // 2
+    for half in (parts[:middle], parts[middle:]):
+        yield from assessed_parts(bundle, tables, half, as_of, reasons=reasons, handling=handling)
+
+
+def _told(assessed: Assessed) -> dict[str, dict[str, Any]]:
+    answers = {}
+    unknown = unknown_codes(assessed.history, assessed.seen.as_of)
+    for i, name in enumerate(assessed.history.household_ids):
+        try:
+            answers[name] = assessed.record(i)
+        except Exception as error:
+            logger.error("1 household(s) could not be assessed\n%s", places(error))
+            answers[name] = _error(assessed.bundle, name, assessed.seen.as_of)
+        else:
+            answers[name]["data_quality"]["unknown_codes"] = unknown[i]
     return answers
 
 
-def _assessed(
-    bundle: Bundle, tables: Tables, as_of: Micros, *, reasons: bool, handling: Handling
-) -> dict[str, dict[str, Any]]:
-    history = history_from_tables(
-        tables.events, tables.members, tables.households, bundle.catalogue, time_zone=bundle.time_zone
-    )
-    answers = assessments(bundle, history, as_of, reasons=reasons, handling=handling)
-    for answer, unknown in zip(answers, unknown_codes(history, as_of), strict=True):
-        answer["data_quality"]["unknown_codes"] = unknown
-    return dict(zip(history.household_ids, answers, strict=True))
+def _error(bundle: Bundle, name: str, as_of: Micros) -> dict[str, Any]:
+    answer = failed(bundle, name, as_of)
+    answer["data_quality"]["unknown_codes"] = 0
+    return answer
 
 
 def unknown_codes(history: History, as_of: Micros) -> list[int]:

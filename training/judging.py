@@ -13,7 +13,7 @@ from training.evaluation import evaluate_rows
 from training.labels import label as label_of
 from training.labels import label_rows
 from training.moments import moments
-from training.rows import history_of, in_canonical_order, vectors_of
+from training.rows import dataset_history, in_canonical_order, vectors_of
 from training.run import enter_experiment, use_store
 from training.study import Progress
 
@@ -42,7 +42,7 @@ def judge(
     rows = in_canonical_order(rows[rows["at_risk"] & rows["outcome"].notna()])
     if rows.empty:
         raise DatasetRefused("no row has an outcome in that time; choose earlier moments or another label")
-    values = vectors_of(history_of(dataset, bundle.catalogue), rows, bar("Vectors"))
+    values = vectors_of(dataset_history(dataset, bundle.catalogue), rows, bar("Vectors"))
     rows["probability"] = bundle.calibration.probability(bundle.model.margins(values))
     metrics = evaluate_rows(rows)
     use_store()

@@ -14,7 +14,7 @@ from features.history import History, history_from_tables
 from features.matrix import matrix
 
 
-def history_of(dataset: Dataset, catalogue: Catalogue) -> History:
+def dataset_history(dataset: Dataset, catalogue: Catalogue) -> History:
     """The dataset's events, ready for vectors."""
     return history_from_tables(
         dataset.events, dataset.members, dataset.households, catalogue, time_zone=dataset.meta.time_zone

@@ -22,7 +22,7 @@ from features.rules.pack import PackNotInForce
 from features.rules.policy_item import FACTS
 from features.rules.policy_item import FOLDER as POLICIES
 from features.window import Micros, as_of_moment
-from training.rows import history_of
+from training.rows import dataset_history
 from training.rule_files import RulesRead, read_rules
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -96,7 +96,7 @@ def diff(folder: Path, as_of: str, packs: Path | None, indicators: Path | None, 
     with _refusing():
         changed, shipped = read_rules(packs, indicators), read_rules()
         dataset, moment = _dataset(folder, as_of)
-        history = history_of(dataset, catalogue())
+        history = dataset_history(dataset, catalogue())
         found = differences(told(shipped.book, history, moment), told(changed.book, history, moment))
     if as_json:
         click.echo(json.dumps({"as_of": as_of, **found}, ensure_ascii=False))
@@ -121,7 +121,7 @@ def report(
     with _refusing():
         read = read_rules(packs, indicators)
         dataset, moment = _dataset(folder, as_of)
-        of = told(read.book, history_of(dataset, catalogue()), moment)
+        of = told(read.book, dataset_history(dataset, catalogue()), moment)
         found: dict[str, Any] = {"as_of": as_of, **reported(of)}
         if bundle is not None:
             found["model"] = beside_model(of, _opened(bundle, dataset), read.book)

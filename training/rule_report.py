@@ -115,12 +115,14 @@ def _counts(each: Indicator, state: npt.NDArray[np.int8]) -> dict[str, Any]:
 def beside_model(of: Told, bundle: Bundle, book: Rulebook) -> dict[str, Any]:
     """The tiers of the full assessment beside those of the rules, whom the model raised, and whom it lowered."""
     # Only here: whoever asks the rules alone need not wait for a model's libraries.
-    from models.assessment import Handling, assessments
+    from models.assessment import assess
+    from models.handling import Handling
 
     facts = of.ruled.states.facts
-    full = assessments(bundle, facts.history, facts.as_of, reasons=False, handling=Handling(book=book))
-    with_model = np.array([_rank(record["tier"]) for record in full], np.int64)
-    return {"tiers": _by_tier(with_model), "statuses": dict(Counter(record["status"] for record in full))} | _moved(
+    full = assess(bundle, facts.history, facts.as_of, reasons=False, handling=Handling(book=book))
+    rows = [full.row(i) for i in range(facts.n_households)]
+    with_model = np.array([_rank(row["tier"]) for row in rows], np.int64)
+    return {"tiers": _by_tier(with_model), "statuses": dict(Counter(row["status"] for row in rows))} | _moved(
         of.tier, with_model
     )
 

@@ -24,7 +24,7 @@ from training.evaluation import evaluate, evaluate_rows
 from training.labels import Label, label, label_rows
 from training.learning import Learned, learn
 from training.moments import last_day, moments
-from training.rows import history_of, in_canonical_order, vectors_of
+from training.rows import dataset_history, in_canonical_order, vectors_of
 from training.rule_scores import RulesLeftOut, rule_baselines
 from training.splits import Split, split
 
@@ -108,7 +108,7 @@ def study(folder: Path, plan: Plan, progress: Progress | None = None) -> Study:
         seed=plan.seed,
     )
     bar("Labels")(1, 1)
-    history = history_of(dataset, chosen)
+    history = dataset_history(dataset, chosen)
     train, test = rows[divided.train].reset_index(drop=True), rows[divided.test].reset_index(drop=True)
     train_values = vectors_of(history, train, bar("Vectors (training)"))
     test_values = vectors_of(history, test, bar("Vectors (test)"))

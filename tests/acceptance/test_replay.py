@@ -10,8 +10,9 @@ import pytest
 from features.history import History
 from features.rules.indicator import FOLDER
 from features.rules.rulebook import Rulebook, rulebook
-from models.assessment import Handling, assessments
+from models.assessment import assessments
 from models.bundle import Bundle, read_bundle
+from models.handling import Handling
 from tests.bundles import small_bundle
 from tests.records import Row, at, event, household, member
 from tests.records import history as by_hand

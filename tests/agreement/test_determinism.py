@@ -23,7 +23,7 @@ from training.county.simulate import simulate
 from training.labels import label, label_rows
 from training.learning import Learned, LearningRefused, learn
 from training.moments import moments
-from training.rows import history_of, in_canonical_order, vectors_of
+from training.rows import dataset_history, in_canonical_order, vectors_of
 
 CORE = catalogue()
 Rows = tuple[pd.DataFrame, np.ndarray]
@@ -34,7 +34,7 @@ def rows_of(folder: Path) -> Rows:
     read = admitted(read_dataset(folder), CORE)
     rows = label_rows(label("L1", read), read, moments(read.meta)[::6])
     rows = in_canonical_order(rows[rows["at_risk"] & rows["outcome"].notna()])
-    return rows, vectors_of(history_of(read, CORE), rows)
+    return rows, vectors_of(dataset_history(read, CORE), rows)
 
 
 def learned(rows: Rows, seed: int = 1) -> Learned:

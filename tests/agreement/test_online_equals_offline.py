@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from features.dataset import Dataset, read_dataset
-from features.history import history_from_tables
+from features.history import history_of
 from features.intake import admitted
 from features.matrix import Matrix, matrix
 from features.window import as_of_moment
@@ -19,7 +19,7 @@ from serving.extract import request_of
 from serving.messages import Batch
 from serving.reading import read_batch
 from serving.settings import Settings
-from training.rows import history_of
+from training.rows import dataset_history
 
 AS_OF = "2021-09-30"
 
@@ -36,10 +36,7 @@ def online(county: Dataset, bundle: Bundle, household_id: str) -> Matrix:
     moment = as_of_moment(AS_OF, bundle.time_zone)
     cases = read_cases(read_batch(body, Settings(), Batch).households, frame, Settings(), now=moment)
     assert cases.as_of == (moment,)
-    tables = cases.tables
-    alone = history_from_tables(
-        tables.events, tables.members, tables.households, bundle.catalogue, time_zone=bundle.time_zone
-    )
+    alone = history_of(cases.tables, bundle.catalogue, time_zone=bundle.time_zone)
     assert alone.household_ids == (household_id,)
     return matrix(alone, moment)
 
@@ -47,7 +44,7 @@ def online(county: Dataset, bundle: Bundle, household_id: str) -> Matrix:
 def test_every_household_of_a_county_has_the_same_vector_online_and_offline(
     county: Dataset, opened_bundle: Bundle
 ) -> None:
-    offline = matrix(history_of(county, opened_bundle.catalogue), as_of_moment(AS_OF, opened_bundle.time_zone))
+    offline = matrix(dataset_history(county, opened_bundle.catalogue), as_of_moment(AS_OF, opened_bundle.time_zone))
     different = []
     for row, household_id in enumerate(offline.household_ids):
         found = online(county, opened_bundle, household_id)

@@ -40,7 +40,7 @@ from tests.situations import (
     tier_ranks,
     under_rules,
 )
-from training.rows import history_of
+from training.rows import dataset_history
 
 Ranks = Callable[[Sequence[Situation]], np.ndarray]
 STEP = 0.005
@@ -242,7 +242,7 @@ MOST_WRONG = 0.005
 
 @pytest.fixture(scope="module")
 def county(tiny_county: Path, opened_bundle: Bundle) -> History:
-    return history_of(admitted(read_dataset(tiny_county), opened_bundle.catalogue), opened_bundle.catalogue)
+    return dataset_history(admitted(read_dataset(tiny_county), opened_bundle.catalogue), opened_bundle.catalogue)
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 from features.history import History
 from features.rules.indicator import FOLDER
 from features.rules.rulebook import Rulebook, rulebook
-from models.assessment import Handling, assessments
+from models.assessment import assessments
 from models.boosted import BoostedModel
 from models.bundle import Bundle, read_bundle
 from models.calibration import Calibration
+from models.handling import Handling
 from models.rules import Ruled
 from models.tier import RANKED, Bands, Previous, Tier, standing
 from tests.bundles import small_bundle

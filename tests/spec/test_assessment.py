@@ -24,13 +24,14 @@ from features.history import History, history_from_tables, visible
 from features.intake import admitted
 from features.matrix import matrix
 from features.window import Micros, as_of_moment
-from models import assessment
-from models.assessment import ABSTAINED, FRESH_DAYS, LIMITS, LOW_COVERAGE, Handling, assessments, failed
+from models.assessment import LOW_COVERAGE, assess, assessments
 from models.bundle import Bundle
+from models.data_quality import FRESH_DAYS
 from models.reasons import MAX_FACTS, MAX_LOWERING, MAX_RAISING
+from models.record_frame import ABSTAINED, LIMITS, ROW_FIELDS, failed, failed_row, per_100
 from tests.records import event, household, member
 from tests.records import history as by_hand
-from training.rows import history_of
+from training.rows import dataset_history
 
 AS_OF = "2021-09-30"
 FIELDS = {
@@ -51,7 +52,7 @@ def county(tiny_county: Path, opened_bundle: Bundle) -> Dataset:
 
 @pytest.fixture(scope="module")
 def made(county: Dataset, opened_bundle: Bundle) -> History:
-    return history_of(county, opened_bundle.catalogue)
+    return dataset_history(county, opened_bundle.catalogue)
 
 
 @pytest.fixture(scope="module")
@@ -302,14 +303,35 @@ def test_without_reasons_nothing_else_changes(
     assert [record | left_out for record in records] == bare
 
 
-def test_a_brief_record_leaves_out_and_changes_nothing(
+def test_a_row_of_a_table_says_what_the_record_says(
     records: list[dict[str, Any]], opened_bundle: Bundle, made: History, as_of: Micros
 ) -> None:
-    left_out = {
-        "points_items": [], "questions": [], "assistance_chain": [], "multidimensional": None, "economics": None,
-    }  # fmt: skip
-    brief = assessments(opened_bundle, made, as_of, handling=Handling(brief=True))
-    assert [record | left_out for record in records] == brief
+    assessed = assess(opened_bundle, made, as_of)
+    for i, record in enumerate(records):
+        row = assessed.row(i)
+        candidate = ("item", "status", "depends_on", "missing")
+        told = {
+            **{name: record[name] for name in ROW_FIELDS},
+            "verification": [each["id"] for each in record["verification"]],
+            "policy_candidates": [{name: each[name] for name in candidate} for each in record["policy_candidates"]],
+            "coverage": record["data_quality"]["coverage"],
+            "model_version": record["model"]["version"],
+        }
+        assert row == told
+
+
+def test_what_is_asked_of_one_household_does_not_depend_on_the_others(opened_bundle: Bundle, made: History) -> None:
+    moment = as_of_moment("2021-10-01", made.time_zone)
+    some = assess(opened_bundle, made, moment)
+    again = assess(opened_bundle, made, moment).settled()
+    for i in reversed(range(len(made.household_ids))):
+        assert some.record(i) == again.record(i)
+
+
+def test_a_failed_household_has_a_row_without_a_number(opened_bundle: Bundle, as_of: Micros) -> None:
+    row = failed_row(opened_bundle, "h-1", as_of)
+    assert (row["status"], row["tier"], row["probability"], row["points"]) == ("error", "grey", None, None)
+    assert set(row) == {*ROW_FIELDS, "coverage", "model_version"}
 
 
 # --- words --------------------------------------------------------------------------------------------------------
@@ -342,7 +364,7 @@ def test_every_text_is_there_in_both_languages(records: list[dict[str, Any]]) ->
 
 @given(st.floats(0, 1))
 def test_rare_never_reads_as_never(probability: float) -> None:
-    said = assessment._per_100(probability)
+    said = per_100(probability)
     assert said > 0
     assert abs(said - 100 * probability) <= (0.5 if probability >= 0.01 else 0.1)
     assert probability < 0.01 or said == int(said)
@@ -388,7 +410,7 @@ def test_the_same_events_moment_and_model_give_the_same_bytes(
     records: list[dict[str, Any]], opened_bundle: Bundle, county: Dataset, as_of: Micros
 ) -> None:
     shuffled = replace(county, events=county.events.sample(frac=1, random_state=5))
-    again = assessments(opened_bundle, history_of(shuffled, opened_bundle.catalogue), as_of)
+    again = assessments(opened_bundle, dataset_history(shuffled, opened_bundle.catalogue), as_of)
     assert as_bytes(again) == as_bytes(records)
 
 
@@ -406,7 +428,7 @@ def test_what_becomes_known_later_changes_no_byte(
     scrambled.loc[later, "source"] = "梦"
     gone = replace(county, events=county.events[~later], members=county.members[~people_later])
     for other in (gone, replace(county, events=scrambled)):
-        assert as_bytes(assessments(opened_bundle, history_of(other, opened_bundle.catalogue), as_of)) == as_bytes(
+        assert as_bytes(assessments(opened_bundle, dataset_history(other, opened_bundle.catalogue), as_of)) == as_bytes(
             records
         )
 

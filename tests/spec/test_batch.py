@@ -14,18 +14,22 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.cells import cell_len
 
+from features.bucket_run import run_buckets
 from features.dataset import Dataset, DatasetRefused, read_dataset, write_dataset
 from features.history import history_from_tables
 from features.matrix import matrix
+from features.tables import Tables
 from features.window import as_of_moment, from_micros
-from models.assessment import assessments
+from models.assessment import Assessed, assess, assessments
 from models.bundle import Bundle, read_bundle
-from serving import batch, commands, scoring
-from serving.batch import ROWS, chunked, parts_of, score_dataset
-from serving.cases import Tables
+from serving import commands, score_job, scoring
+from serving.batch import BatchReport, score_dataset
+from serving.batch import score_job as job_of
 from serving.extract import request_of
 from serving.messages import Batch, Results
+from serving.parts import parts_of
 from serving.reading import read_batch
+from serving.rows import ROWS
 from serving.scoring import Scorer, in_language
 from serving.settings import Settings
 
@@ -45,10 +49,16 @@ def as_of(county: Dataset) -> str:
     return county.meta.moments.until
 
 
+def score(bundle: Bundle, place: Path, folder: Path, as_of: str, out: Path, **how: Any) -> BatchReport:
+    return score_dataset(job_of(bundle, place, folder, as_of, **how), folder, out)
+
+
 @pytest.fixture(scope="module")
-def rows(bundle: Bundle, tiny_county: Path, as_of: str, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+def rows(
+    bundle: Bundle, tiny_bundle: Path, tiny_county: Path, as_of: str, tmp_path_factory: pytest.TempPathFactory
+) -> pd.DataFrame:
     out = tmp_path_factory.mktemp("batch") / "all.parquet"
-    score_dataset(bundle, tiny_county, as_of, out)
+    score(bundle, tiny_bundle, tiny_county, as_of, out)
     return pq.read_table(out).to_pandas().set_index("household_id")
 
 
@@ -85,15 +95,47 @@ def test_a_batch_says_what_one_household_alone_is_told(
             assert [r["group"] for r in alone["reasons"]] == [r["group"] for r in row["reasons"]]
 
 
-def test_chunks_change_nothing(
-    rows: pd.DataFrame, bundle: Bundle, tiny_county: Path, as_of: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_neither_buckets_nor_chunks_nor_processes_change_a_row(
+    rows: pd.DataFrame, bundle: Bundle, tiny_bundle: Path, tiny_county: Path, as_of: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(score_job, "ROWS_AT_A_TIME", 37)
+    job = job_of(bundle, tiny_bundle, tiny_county, as_of)
+    out = tmp_path / "buckets.parquet"
+    run_buckets(tiny_county, job, out, workers=2, n_buckets=5, title="Assessments")
+    found = pq.read_table(out).to_pandas().set_index("household_id").loc[rows.index]
+    pd.testing.assert_frame_equal(found, rows)
+
+
+def test_without_reasons_nothing_else_changes(
+    rows: pd.DataFrame, bundle: Bundle, tiny_bundle: Path, tiny_county: Path, as_of: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(batch, "CHUNK_HOUSEHOLDS", 37)
-    score_dataset(bundle, tiny_county, as_of, tmp_path / "chunks.parquet", reasons=False)
-    chunks = pq.read_table(tmp_path / "chunks.parquet").to_pandas().set_index("household_id").loc[rows.index]
-    pd.testing.assert_series_equal(chunks["probability"], rows["probability"])
-    pd.testing.assert_series_equal(chunks["assessment_id"], rows["assessment_id"])
-    assert not any(len(reasons) for reasons in chunks["reasons"])
+    score(bundle, tiny_bundle, tiny_county, as_of, tmp_path / "bare.parquet", reasons=False)
+    bare = pq.read_table(tmp_path / "bare.parquet").to_pandas().set_index("household_id").loc[rows.index]
+    evidence = ["reasons", "triggers", "verification"]
+    assert not any(len(cell) for name in evidence for cell in bare[name])
+    pd.testing.assert_frame_equal(bare.drop(columns=evidence), rows.drop(columns=evidence))
+
+
+def test_a_bucket_that_cannot_be_assessed_at_once_loses_only_the_household_at_fault(
+    rows: pd.DataFrame, bundle: Bundle, tiny_bundle: Path, tiny_county: Path, as_of: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    broken = rows.index[5]
+
+    def sometimes(bundle: Bundle, history: Any, as_of: int, **how: Any) -> Assessed:
+        if broken in history.household_ids:
+            raise KeyError(broken)
+        return assess(bundle, history, as_of, **how)
+
+    monkeypatch.setattr(score_job, "assess", sometimes)
+    monkeypatch.setattr(scoring, "assess", sometimes)
+    out = tmp_path / "broken.parquet"
+    report = score(bundle, tiny_bundle, tiny_county, as_of, out)
+    assert report.by_status["error"] == 1
+    found = pq.read_table(out).to_pandas().set_index("household_id").loc[rows.index]
+    assert (found.loc[broken, "status"], found.loc[broken, "tier"]) == ("error", "grey")
+    pd.testing.assert_frame_equal(found.drop(index=broken), rows.drop(index=broken))
 
 
 def test_a_person_who_moves_takes_the_record_along(bundle: Bundle, county: Dataset, as_of: str) -> None:
@@ -114,7 +156,7 @@ def test_a_person_who_moves_takes_the_record_along(bundle: Bundle, county: Datas
     members["left_at"] = pd.to_datetime(members["left_at"], utc=True)
     moved = dataclasses.replace(county, members=members)
 
-    tables = Tables(moved.events, moved.members, moved.households)
+    tables = Tables.from_frames(moved.events, moved.members, moved.households)
     assert any({old, new} <= set(part) for part in parts_of(tables))
     history = history_from_tables(
         moved.events, moved.members, moved.households, bundle.catalogue, time_zone=bundle.time_zone
@@ -140,34 +182,34 @@ def test_what_became_known_later_is_not_in_the_request(county: Dataset, as_of: s
     assert max(known) <= moment
 
 
-def test_parts_are_chunked_without_being_split() -> None:
-    parts = [("a", "b", "c"), ("d",), ("e",), ("f", "g")]
-    assert list(chunked(parts, 2)) == [[("a", "b", "c")], [("d",), ("e",)], [("f", "g")]]
-    assert list(chunked([], 2)) == []
-
-
-def test_csv_holds_the_lists_as_json(bundle: Bundle, tiny_county: Path, as_of: str, tmp_path: Path) -> None:
+def test_csv_holds_the_lists_as_json(
+    bundle: Bundle, tiny_bundle: Path, tiny_county: Path, as_of: str, tmp_path: Path
+) -> None:
     out = tmp_path / "all.csv"
-    score_dataset(bundle, tiny_county, as_of, out)
+    score(bundle, tiny_bundle, tiny_county, as_of, out)
     table = pd.read_csv(out)
     assert list(table.columns) == ROWS.names
     assert all(isinstance(json.loads(cell), list) for cell in table["reasons"])
 
 
-def test_a_run_that_breaks_leaves_no_file(
-    bundle: Bundle, tiny_county: Path, as_of: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_breaks_leaves_the_last_good_file_and_goes_on_later(
+    rows: pd.DataFrame, bundle: Bundle, tiny_bundle: Path, tiny_county: Path, as_of: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     out = tmp_path / "all.parquet"
     out.write_text("the last good one")
 
     def fails(*arguments: Any, **named: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(batch, "rows", fails)
-    with pytest.raises(KeyboardInterrupt):
-        score_dataset(bundle, tiny_county, as_of, out)
-    assert [path.name for path in tmp_path.iterdir()] == ["all.parquet"]
+    with monkeypatch.context() as broken:
+        broken.setattr(score_job, "rows_table", fails)
+        with pytest.raises(KeyboardInterrupt):
+            score(bundle, tiny_bundle, tiny_county, as_of, out)
     assert out.read_text() == "the last good one"
+    score(bundle, tiny_bundle, tiny_county, as_of, out)
+    pd.testing.assert_frame_equal(pq.read_table(out).to_pandas().set_index("household_id"), rows)
+    assert [path.name for path in tmp_path.iterdir()] == ["all.parquet"]
 
 
 def test_one_failing_household_becomes_an_error_and_no_other(
@@ -180,12 +222,12 @@ def test_one_failing_household_becomes_an_error_and_no_other(
     good = scorer.score(households)
     broken = ids[4]
 
-    def sometimes(bundle: Bundle, history: Any, as_of: int, **how: Any) -> list[dict[str, Any]]:
+    def sometimes(bundle: Bundle, history: Any, as_of: int, **how: Any) -> Assessed:
         if broken in history.household_ids:
             raise KeyError(broken)
-        return assessments(bundle, history, as_of, **how)
+        return assess(bundle, history, as_of, **how)
 
-    monkeypatch.setattr(scoring, "assessments", sometimes)
+    monkeypatch.setattr(scoring, "assess", sometimes)
     answers = scorer.score(households)
     assert answers[4]["status"] == "error"
     assert (answers[4]["probability"], answers[4]["tier"], answers[4]["household_id"]) == (None, "grey", broken)
@@ -196,7 +238,7 @@ def test_one_failing_household_becomes_an_error_and_no_other(
 
 
 def test_a_dataset_made_for_another_model_is_refused(
-    bundle: Bundle, county: Dataset, as_of: str, tmp_path: Path
+    bundle: Bundle, tiny_bundle: Path, county: Dataset, as_of: str, tmp_path: Path
 ) -> None:
     for name, value in {
         "currency": "USD",
@@ -209,7 +251,7 @@ def test_a_dataset_made_for_another_model_is_refused(
             tmp_path / name, events=county.events, members=county.members, households=county.households, meta=meta
         )
         with pytest.raises(DatasetRefused, match=name.replace("_", " ").rstrip("s")):
-            score_dataset(bundle, tmp_path / name, as_of, tmp_path / "out.parquet")
+            score(bundle, tiny_bundle, tmp_path / name, as_of, tmp_path / "out.parquet")
     assert not (tmp_path / "out.parquet").exists()
 
 

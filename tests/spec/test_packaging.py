@@ -18,7 +18,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-PACKAGES = ("features", "models", "training", "serving")
+PACKAGES = ("features", "models", "training", "serving", "benchmarks")
 BIN = Path(sys.executable).parent
 
 
@@ -52,7 +52,8 @@ def test_it_is_never_uploaded_by_mistake() -> None:
 
 def test_every_declared_dependency_is_pinned_within_its_bounds() -> None:
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text("utf-8").split())
-    declared = [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["test"]]
+    extras = PROJECT["project"]["optional-dependencies"]
+    declared = [*PROJECT["project"]["dependencies"], *extras["test"], *extras["bench"]]
     for requirement in map(Requirement, declared):
         assert requirement.specifier.contains(Version(pins[requirement.name])), requirement
 

@@ -9,13 +9,15 @@ import pytest
 from scipy.special import expit
 
 from features.definition import GROUP_TEXT, Group
+from features.evidence import Evidence
 from features.history import visible
 from features.matrix import matrix_of
 from features.window import Micros
 from models.bundle import Bundle
 from models.calibration import Calibration
+from models.data_quality import DataQuality
 from models.explanation import Explanation
-from models.reasons import MAX_FACTS, MAX_LOWERING, MAX_RAISING, Record, data_gaps, fact_text, reasons
+from models.reasons import MAX_FACTS, MAX_LOWERING, MAX_RAISING, Reasons, fact_text
 from models.tier import Bands
 from tests.records import CORE, Row, at, event, history, household, member
 
@@ -60,9 +62,9 @@ def explained(
         contributions[0, CORE.names.index(name)] = pull
     log_odds = np.array([-3.0 + contributions.sum()])
     explanation = Explanation(
-        vectors.values, vectors.unknown, log_odds, expit(log_odds), np.array([-3.0]), contributions
+        CORE, vectors.values, vectors.unknown, log_odds, expit(log_odds), np.array([-3.0]), contributions
     )
-    return reasons(BUNDLE, explanation, 0, Record(made, seen, 0))
+    return Reasons(BUNDLE, explanation, Evidence(made, seen)).of(0, 0)
 
 
 def cited(reason: dict[str, Any]) -> list[str]:
@@ -219,8 +221,7 @@ def test_a_ratio_cites_the_events_of_both_its_parts_by_time_even_of_somebody_who
     people = [member("p1"), member("p2", household="a"), member("p2", joined="2025-06-20")]
     made = history(rows, people, [household("a"), household("h1")])
     seen = visible(made, AS_OF)
-    record = Record(made, seen, 1)
-    behind = record.events_of(CORE.by_name["out_of_pocket_to_income_12m"])
+    behind = Evidence(made, seen).behind("out_of_pocket_to_income_12m", 1)
     assert [str(made.event_id[e]) for e in behind] == ["oldest", "between", "newest"]
 
 
@@ -250,7 +251,7 @@ def test_an_unknown_number_has_no_wording() -> None:
 def gaps(unknown: set[str], importance: dict[str, float] | None = None) -> list[dict[str, Any]]:
     weights = np.array([(importance or {}).get(name, 0.0) for name in CORE.names])
     bundle = BUNDLE if importance is None else Bundle(**{**BUNDLE.__dict__, "importance": weights})
-    return data_gaps(bundle, np.array([name in unknown for name in CORE.names]))
+    return DataQuality(bundle, np.array([[name in unknown for name in CORE.names]])).gaps(0)
 
 
 def of_group(group: Group) -> set[str]:

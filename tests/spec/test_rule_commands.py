@@ -27,10 +27,11 @@ from features.rules.indicator import Indicator
 from features.rules.parameter import PARAMETERS_FILE
 from features.rules.rulebook import Rulebook, rulebook
 from features.window import MICROS_PER_DAY, Micros
-from models.assessment import Handling, assessments
+from models.assessment import assessments
 from models.bundle import Bundle
+from models.handling import Handling
 from tests.records import CORE, META, at, dataset, event, household, member
-from training.rows import history_of
+from training.rows import dataset_history
 from training.rule_examples import wrong_examples
 from training.rule_files import read_rules
 from training.rule_report import GREY, OPT_OUT, Told, differences, told
@@ -331,7 +332,7 @@ def test_points_that_change_show_though_no_indicator_does(folder: Path, tmp_path
     rules = own(tmp_path / "rules", "own.yaml", points.replace("tier: yellow", "points: 1"))
     halved = pack_with(tmp_path / "packs", "half_life_days: {value: 180", "half_life_days: {value: 7")
     moment = at(DAY)
-    made = history_of(admitted(read_dataset(folder), CORE), CORE)
+    made = dataset_history(admitted(read_dataset(folder), CORE), CORE)
     before, after = (told(read_rules(packs, rules).book, made, moment) for packs in (None, halved))
     found = differences(before, after)
     assert found["indicators"] == []
@@ -404,7 +405,7 @@ def test_a_report_fits_the_terminal(folder: Path, columns: int) -> None:
 def county(tiny_county: Path) -> tuple[Told, History, Micros]:
     read = read_dataset(tiny_county)
     moment = at("2023-03-31")
-    made = history_of(admitted(read, CORE), CORE)
+    made = dataset_history(admitted(read, CORE), CORE)
     return told(rulebook(), made, moment), made, moment
 
 

@@ -1,0 +1,32 @@
+"""How to assess: what is switched off, who reads it, what was said the last time, whose rules speak."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from features.catalogue import CORE
+from features.rules.rulebook import Rulebook, rulebook
+from features.window import Micros
+from models.bundle import Bundle
+from models.tier import Previous
+
+
+@dataclass(frozen=True)
+class Handling:
+    """How to assess. `rules_only` is the kill switch of the model; `previous` holds the last run's tiers by household;
+    `may_read_sealed` says that the reader's role may see sealed wording; `book` replaces the shipped rules."""
+
+    rules_only: bool = False
+    previous: Mapping[str, tuple[Previous, Micros]] = field(default_factory=dict)
+    may_read_sealed: bool = False
+    book: Rulebook | None = None
+
+    def rules(self, bundle: Bundle) -> Rulebook | None:
+        """The rules that speak about this bundle's catalogue; none do about a foreign panel."""
+        if bundle.catalogue.name != CORE:
+            return None
+        return self.book if self.book is not None else rulebook()
+
+
+PLAIN = Handling()
