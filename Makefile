@@ -2,11 +2,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
+SPARK := .venv-spark
 STAMP := $(VENV)/.installed
 export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: demo test check setup serve bench clean
+.PHONY: demo test check setup serve bench spark-test clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +16,8 @@ help:
 	@echo "make test    the whole suite (about 15 minutes at most)"
 	@echo "make check   the fast part of it (about 2 minutes)"
 	@echo "make setup   only the environment in $(VENV)"
+	@echo "make bench   speed and memory beside peers, on this machine (about 15 minutes)"
+	@echo "make spark-test   the same vectors on Spark as on one machine (about 3 minutes; needs Java 17 or newer)"
 	@echo "make serve   the scoring service with the demo bundle at http://127.0.0.1:3000"
 
 setup: $(STAMP)
@@ -24,10 +28,10 @@ $(STAMP): constraints.txt pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv 2>/dev/null \
 	  && $(BIN)/uv pip install --python $(BIN)/python --quiet -c constraints.txt setuptools wheel \
-	  && $(BIN)/uv pip install --python $(BIN)/python --quiet -c constraints.txt --no-build-isolation -e '.[test]' \
+	  && $(BIN)/uv pip install --python $(BIN)/python --quiet -c constraints.txt --no-build-isolation -e '.[test,bench]' \
 	  || { echo "uv is not available here, installing with pip"; \
 	       $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt setuptools wheel \
-	       && $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[test]'; }
+	       && $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[test,bench]'; }
 	@touch $(STAMP)
 
 demo: $(STAMP)
@@ -49,6 +53,31 @@ check: lint
 test: lint
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 	$(BIN)/python -m pytest -q --nbmake notebooks
+
+bench: $(STAMP) $(PEERS)/.installed
+	$(BIN)/python -m benchmarks.report --folder build/bench
+
+# Featuretools needs an older pandas and therefore a place of its own; where it cannot be had, its line stays empty.
+$(PEERS)/.installed: benchmarks/peers/featuretools.txt
+	@$(PYTHON) -m venv $(PEERS) && ( \
+	  $(BIN)/uv pip install --python $(PEERS)/bin/python --quiet -r $< 2>/dev/null \
+	  || $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r $< ) \
+	  && touch $@ || echo "Featuretools cannot be installed here; going on without it"
+
+# Spark weighs more than everything else together, so its tests have an environment of their own.
+spark-test: $(SPARK)/.installed
+	@command -v java >/dev/null || { echo "make spark-test needs Java 17 or newer (Debian: openjdk-17-jre-headless)"; exit 1; }
+	$(SPARK)/bin/python -m pytest -q -rs tests/agreement/test_spark.py
+
+$(SPARK)/.installed: constraints.txt pyproject.toml
+	@echo "Installing the pinned environment with Spark into $(SPARK); this takes a minute or two"
+	@$(PYTHON) -m venv $(SPARK)
+	@$(SPARK)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv 2>/dev/null \
+	  && $(SPARK)/bin/uv pip install --python $(SPARK)/bin/python --quiet -c constraints.txt setuptools wheel \
+	  && $(SPARK)/bin/uv pip install --python $(SPARK)/bin/python --quiet -c constraints.txt --no-build-isolation -e '.[test,spark]' \
+	  || { $(SPARK)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt setuptools wheel \
+	       && $(SPARK)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[test,spark]'; }
+	@touch $@
 
 clean:
 	rm -rf demo build dist *.egg-info
