@@ -28,7 +28,7 @@ $(STAMP): constraints.txt pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv 2>/dev/null \
 	  && $(BIN)/uv pip install --python $(BIN)/python --quiet -c constraints.txt setuptools wheel \
-	  && $(BIN)/uv pip install --python $(BIN)/python --quiet -c constraints.txt --no-build-isolation -e '.[test,bench]' \
+	  && $(BIN)/uv pip install --python $(BIN)/python --quiet --compile-bytecode -c constraints.txt --no-build-isolation -e '.[test,bench]' \
 	  || { echo "uv is not available here, installing with pip"; \
 	       $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt setuptools wheel \
 	       && $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[test,bench]'; }

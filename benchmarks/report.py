@@ -123,19 +123,19 @@ def _vectors(of: Found) -> Iterator[Row]:
     cpu, size = of["cpu_s"], of["workload"]
     ours = f"{cpu['ours']:.2f} s"
     about = f"{size['vectors'] / 1e6:.2g} M vectors x 130"
-    yield Row(f"{about}, against a scan", ours, f"{cpu['floor']:.2f} s", of["ratio_to_floor"], "")
+    yield Row(f"{about}, against a scan", ours, f"{cpu['floor']:.2f} s", of["ratio_to_floor"], "≤ 4.5")
     with_intake = f"{cpu['ours_with_intake']:.2f} s"
     yield Row("the same with intake", with_intake, f"{cpu['floor']:.2f} s", of["ratio_to_floor_with_intake"], "")
-    for name in ("pandas", "polars", "duckdb"):
+    for name, bar in (("pandas", "≥ 8"), ("polars", "≥ 5"), ("duckdb", "≥ 1")):
         if of.get(f"x_{name}") is not None:
-            yield Row(f"the same by {name}", ours, f"{cpu[name]:.1f} s", of[f"x_{name}"], "≥ 1")
+            yield Row(f"the same by {name}", ours, f"{cpu[name]:.1f} s", of[f"x_{name}"], bar)
     us = f"{of['us_per_vector']:.2f} µs"
     if of["x_featuretools"] is None:
-        yield Row("a vector by featuretools", us, "not installed", None, "≥ 1")
+        yield Row("a vector by featuretools", us, "not installed", None, "≥ 30")
     else:
         theirs = f"{of['featuretools']['us_per_vector']:.0f} µs"
-        yield Row("a vector by featuretools", us, theirs, of["x_featuretools"], "≥ 1")
-    yield Row("peak memory, MB", f"{of['peak_rss_mb']:.0f}", _memory(of), None, "")
+        yield Row("a vector by featuretools", us, theirs, of["x_featuretools"], "≥ 30")
+    yield Row("peak memory, MB", f"{of['peak_rss_mb']:.0f}", _memory(of), of["peak_rss_mb"], "≤ 1000")
     steps, bars = of["us_per_event"], {"intake": "≤ 0.35", "encode": "≤ 0.5"}
     reading = steps["partition"] + steps["read"]
     yield Row("partition and read, µs/event", f"{reading:.2f}", "", reading, "≤ 0.5")
@@ -185,8 +185,8 @@ def _explain(of: Found) -> Iterator[Row]:
 
 def _batch(of: Found) -> Iterator[Row]:
     name = f"province, {of['households']:,} households"
-    yield Row(name, f"{of['wall_s']:.0f} s", "", None, "")
-    yield Row("  memory with children, MB", f"{of['peak_rss_mb']:.0f}", "", None, "")
+    yield Row(name, f"{of['wall_s']:.0f} s", "", of["wall_s"], "≤ 60")
+    yield Row("  memory with children, MB", f"{of['peak_rss_mb']:.0f}", "", of["peak_rss_mb"], "≤ 4096")
     for stage, share in sorted(of["shares"].items(), key=lambda item: -item[1])[:4]:
         yield Row(f"  {stage}, share", f"{of['stages'][stage]:.1f} s", "", share, "")
 

@@ -44,10 +44,10 @@ class Plan:
     code c shows that somebody sees the household, `is_personal[c]` whether a spell of code c belongs to one person.
 
     Bit k of `proves[c]` (`LINKS_PER_WORD` bits in each word) says that code c, if `is_seen[c]`, proves link set k; then
-    the columns `none_columns[nones_of_link[k]:nones_of_link[k + 1]]` hold `none_values` unless an event says
-    otherwise, NaN where the number then does not exist. `derived` are (column, first, second, is a ratio) in order, `of_people` are (column,
-    kind, number of the age band or residence). `low` and `high` are the bounds of every column, `scales` belong to
-    `derived`.
+    the columns `none_columns[nones_of_link[k]:nones_of_link[k + 1]]` hold `none_values` unless an event says otherwise,
+    NaN where the number then does not exist. `derived` are (column, first, second, is a ratio) in order, `of_people`
+    are (column, kind, number of the age band or residence). `low` and `high` are the bounds of every column, `scales`
+    belong to `derived`.
     """
 
     names: tuple[str, ...]

@@ -71,7 +71,7 @@ def explain(bundle: Bundle, values: Floats, unknown: npt.NDArray[np.bool_]) -> E
     """
     margin = bundle.model.margins(values)
     log_odds = bundle.calibration.log_odds(margin)
-    contributions, expected = bundle.model.contributions(values)
+    contributions, expected = bundle.model.contributions(values, margins=margin)
     slope = bundle.calibration.slope
     scaled, base = contributions * slope, expected * slope + bundle.calibration.intercept
     if not np.allclose(base + scaled.sum(axis=1), log_odds, rtol=0, atol=TOLERANCE):

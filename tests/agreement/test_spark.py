@@ -142,6 +142,42 @@ def test_what_is_refused_is_refused_on_spark_in_the_same_words(
     assert list(tmp_path.iterdir()) == []
 
 
+NESTED = pa.schema(
+    [
+        ("household_id", pa.string()),
+        ("as_of", pa.timestamp("us", tz="UTC")),
+        ("reasons", pa.list_(pa.struct([("code", pa.string()), ("weights", pa.list_(pa.float64()))]))),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class NestedJob:
+    """Writes lists of records, as scores have them, with empty and missing ones."""
+
+    schema = NESTED
+    digest = "nested"
+
+    def open(self) -> Callable[[Tables], Done]:
+        def run(tables: Tables) -> Done:
+            ids = sorted(tables.households["household_id"].to_pylist())
+            kinds = [None, [], [{"code": "a", "weights": [0.1, None]}, {"code": None, "weights": []}]]
+            moments = (1_700_000_000_123_456, None)
+            rows = [
+                {"household_id": h, "as_of": moments[ord(h[-1]) % 2], "reasons": kinds[ord(h[-1]) % 3]} for h in ids
+            ]
+            return Done(pa.Table.from_pylist(rows, schema=NESTED), {}, 0, len(ids))
+
+        return run
+
+
+@needs_spark
+def test_lists_and_moments_come_through_unchanged(spark: Any, tiny_county: Path, tmp_path: Path) -> None:
+    run_buckets(tiny_county, NestedJob(), tmp_path / "local.parquet", title="Test", n_buckets=3)
+    run_on_spark(tiny_county, NestedJob(), tmp_path / "spark", n_buckets=3)
+    assert sorted_rows(tmp_path / "local.parquet").to_pylist() == sorted_rows(tmp_path / "spark").to_pylist()
+
+
 @needs_spark
 def test_an_output_is_replaced_and_any_other_folder_is_not(spark: Any, tiny_county: Path, tmp_path: Path) -> None:
     out = tmp_path / "spark"

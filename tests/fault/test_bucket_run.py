@@ -41,6 +41,7 @@ class CountJob:
     refuse: int = 0
     wait_s: float = 0.0
     diary: str = ""
+    leave: bool = False
 
     @property
     def schema(self) -> pa.Schema:
@@ -51,6 +52,9 @@ class CountJob:
         return hashlib.sha256(self.version.encode()).hexdigest()
 
     def open(self) -> Callable[[Tables], Done]:
+        if self.leave:
+            os._exit(3)
+
         def run(tables: Tables) -> Done:
             ids = tables.households["household_id"].to_pylist()
             if self.diary:
@@ -163,6 +167,11 @@ def test_an_error_in_a_worker_arrives_as_itself(folder: Path, tmp_path: Path) ->
         run(folder, tmp_path / "rows.parquet", CountJob(fail_at=first), workers=2)
     assert "in run" in caught.value.__notes__[0]
     assert multiprocessing.active_children() == []
+
+
+def test_a_worker_that_ends_by_itself_is_not_told_to_want_memory(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunStopped, match="ended as it started"):
+        run(folder, tmp_path / "rows.parquet", CountJob(leave=True), workers=2)
 
 
 def test_another_job_starts_afresh(folder: Path, tmp_path: Path, undisturbed: bytes) -> None:
