@@ -109,9 +109,10 @@ def dataset_links(source: TableFiles) -> Links:
     """The households of a dataset that belong together."""
 
     def pairs() -> Iterator[tuple[Hashes, Hashes]]:
-        for name in ("members", "events"):
-            for batch in source.batches(name, ("person_id", "household_id")):
-                yield hashes(batch["person_id"]), hashes(batch["household_id"])
+        for split in source.splits(1):
+            if split.name != "households" and source.may_hold(split, "person_id"):
+                for batch in source.batches(split.name, ("person_id", "household_id"), split=split):
+                    yield hashes(batch["person_id"]), hashes(batch["household_id"])
 
     return links_of(pairs, source.rows["members"])
 

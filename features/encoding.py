@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from features.catalogue import Catalogue
 from features.event import MOMENT, Status
 from features.keys import hashes
-from features.ordering import Floats, Ints, are_ascending, grouped, settle, sort_groups, spelling
+from features.ordering import Floats, Ints, are_ascending, grouped, runs, settle, sort_groups, spelling
 from features.window import MICROS_PER_MONTH, NEVER
 
 
@@ -109,6 +109,10 @@ def positions(column: pa.ChunkedArray, words: pa.Array) -> Ints:
             # The entry past the last word is for rows without one.
             known = np.append(_index(chunk.dictionary, words), -1)
             here[:] = known[without_gaps(chunk.indices, len(known) - 1)]
+        elif chunk.null_count == 0:
+            # A household's rows mostly stand together: what is the same as the row before need not be looked up.
+            heads, run = runs(*spelling(chunk))
+            here[:] = _index(chunk.take(pa.array(heads)), words)[run]
         else:
             here[:] = _index(chunk, words)
         at += len(chunk)

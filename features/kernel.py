@@ -101,14 +101,16 @@ def pass_over(  # type: ignore[no-untyped-def]
     links = np.zeros(proves.shape[1], np.int64)
     row = np.empty(low.shape[0], np.float64)
     is_gap = np.empty(low.shape[0], np.bool_)
+    # The row of a household without events in any window: the same for all who are seen by the same sources.
+    bare_links = np.full(proves.shape[1], -1, np.int64)
+    bare_row = np.empty(low.shape[0], np.float64)
+    bare_gap = np.empty(low.shape[0], np.bool_)
 
     for r in range(values.shape[0]):
         h = first + r
         turn = h + 1
         n_touched = n_met = recent = n_inside = 0
         links[:] = 0
-        row[:] = np.nan
-        is_gap[:] = True
 
         for i in range(starts[h], starts[h + 1]):
             e = rows[i]
@@ -186,11 +188,20 @@ def pass_over(  # type: ignore[no-untyped-def]
                 else:
                     _begin(spells, seat, at, turn, t, as_of)
 
-        for link in range(nones_of_link.shape[0] - 1):
-            if (links[link // LINKS_PER_WORD] >> (link % LINKS_PER_WORD)) & 1:
-                for k in range(nones_of_link[link], nones_of_link[link + 1]):
-                    row[none_columns[k]] = none_values[k]
-                    is_gap[none_columns[k]] = False
+        is_other = False
+        for k in range(links.shape[0]):
+            is_other |= links[k] != bare_links[k]
+        if is_other:
+            bare_links[:] = links
+            bare_row[:] = np.nan
+            bare_gap[:] = True
+            for link in range(nones_of_link.shape[0] - 1):
+                if (links[link // LINKS_PER_WORD] >> (link % LINKS_PER_WORD)) & 1:
+                    for k in range(nones_of_link[link], nones_of_link[link + 1]):
+                        bare_row[none_columns[k]] = none_values[k]
+                        bare_gap[none_columns[k]] = False
+        row[:] = bare_row
+        is_gap[:] = bare_gap
 
         for k in range(n_touched):
             cell = touched[k]

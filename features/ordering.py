@@ -276,3 +276,17 @@ def _sort_replacing(
                     left += 1
                 k += 1
         width *= 2
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def runs(ends: Ends, letters: Letters) -> tuple[Ints, Ints]:
+    """Where each run of equal strings in a column begins, and the run that each string is in."""
+    n = len(ends) - 1
+    heads, run = np.empty(n, np.int64), np.empty(n, np.int64)
+    found = 0
+    for i in range(n):
+        if i == 0 or compared(ends, letters, i - 1, ends, letters, i) != 0:
+            heads[found] = i
+            found += 1
+        run[i] = found - 1
+    return heads[:found].copy(), run

@@ -85,6 +85,16 @@ class TableFiles:
                         first, held = group + 1, 0
         return found
 
+    def may_hold(self, split: Split, column: str) -> bool:
+        """Whether the column may have a value anywhere in the split; False only where the file itself says no."""
+        written = _opened(split.path, split.name).metadata
+        for group in (written.row_group(at) for at in range(split.first, split.last)):
+            kept = {group.column(at).path_in_schema: group.column(at).statistics for at in range(group.num_columns)}
+            told = kept.get(column)
+            if told is None or not told.has_null_count or told.null_count < group.num_rows:
+                return True
+        return False
+
     def batches(
         self,
         name: str,

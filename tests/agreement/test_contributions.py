@@ -130,7 +130,7 @@ def test_no_number_leaves_when_the_sum_is_not_the_score(
     real = BoostedModel.contributions
 
     def off_by(difference: float) -> object:
-        def contributions(model: BoostedModel, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        def contributions(model: BoostedModel, values: np.ndarray, **told: object) -> tuple[np.ndarray, np.ndarray]:
             found, base = real(model, values)
             found[len(found) // 2, 0] += difference
             return found, base
