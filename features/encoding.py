@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from features.catalogue import Catalogue
 from features.event import MOMENT, Status
 from features.keys import hashes
-from features.ordering import Floats, Ints, are_ascending, grouped, runs, settle, sort_groups, spelling
+from features.ordering import Floats, Ints, are_ascending, grouped, looked_up, settle, sort_groups, spelling
 from features.window import MICROS_PER_MONTH, NEVER
 
 
@@ -109,18 +109,16 @@ def positions(column: pa.ChunkedArray, words: pa.Array) -> Ints:
             # The entry past the last word is for rows without one.
             known = np.append(_index(chunk.dictionary, words), -1)
             here[:] = known[without_gaps(chunk.indices, len(known) - 1)]
-        elif chunk.null_count == 0:
-            # A household's rows mostly stand together: what is the same as the row before need not be looked up.
-            heads, run = runs(*spelling(chunk))
-            here[:] = _index(chunk.take(pa.array(heads)), words)[run]
         else:
             here[:] = _index(chunk, words)
         at += len(chunk)
     return found
 
 
-def _index(strings: pa.Array, words: pa.Array) -> npt.NDArray[np.int32]:
-    return without_gaps(pc.index_in(strings, value_set=words, skip_nulls=True), -1)
+def _index(strings: pa.Array, words: pa.Array) -> Ints:
+    if len(words) == 0 or pa.types.is_null(strings.type):
+        return np.full(len(strings), -1, np.int64)
+    return np.asarray(looked_up(*spelling(strings), hashes(strings), *spelling(words), hashes(words)), np.int64)
 
 
 def without_gaps(numbers: pa.Array, instead: float) -> npt.NDArray[Any]:

@@ -110,7 +110,8 @@ def pass_over(  # type: ignore[no-untyped-def]
         h = first + r
         turn = h + 1
         n_touched = n_met = recent = n_inside = 0
-        links[:] = 0
+        for k in range(links.shape[0]):
+            links[k] = 0
 
         for i in range(starts[h], starts[h + 1]):
             e = rows[i]
@@ -128,16 +129,20 @@ def pass_over(  # type: ignore[no-untyped-def]
             v = value[e]
             for k in range(cells_until[c, 0], cells_until[c, n_inside]):
                 cell = cells[k]
+                when[cell] = t
                 if told[cell, _COUNT] == 0.0:
                     touched[n_touched] = cell
                     n_touched += 1
-                    told[cell, _SUM] = 0.0
+                    told[cell, _COUNT] = 1.0
+                    # 0.0 is added so that a sum is never a negative zero; the others are NaN where nothing was told.
+                    told[cell, _SUM] = 0.0 + v
                     for m in range(_MAX, _FIRST + 1):
-                        told[cell, m] = np.nan
-                    told[cell, _SUM_TOLD] = 0.0
-                    told[cell, _N_TOLD] = 0.0
+                        told[cell, m] = v
+                    is_told = not np.isnan(v)
+                    told[cell, _SUM_TOLD] = 0.0 + v if is_told else 0.0
+                    told[cell, _N_TOLD] = 1.0 if is_told else 0.0
+                    continue
                 told[cell, _COUNT] += 1.0
-                when[cell] = t
                 # One amount left open makes the sum unknown: leaving it out would be a zero nobody reported.
                 told[cell, _SUM] += v
                 if not np.isnan(v):
@@ -200,8 +205,9 @@ def pass_over(  # type: ignore[no-untyped-def]
                     for k in range(nones_of_link[link], nones_of_link[link + 1]):
                         bare_row[none_columns[k]] = none_values[k]
                         bare_gap[none_columns[k]] = False
-        row[:] = bare_row
-        is_gap[:] = bare_gap
+        for column in range(row.shape[0]):
+            row[column] = bare_row[column]
+            is_gap[column] = bare_gap[column]
 
         for k in range(n_touched):
             cell = touched[k]

@@ -279,14 +279,21 @@ def _sort_replacing(
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def runs(ends: Ends, letters: Letters) -> tuple[Ints, Ints]:
-    """Where each run of equal strings in a column begins, and the run that each string is in."""
-    n = len(ends) - 1
-    heads, run = np.empty(n, np.int64), np.empty(n, np.int64)
-    found = 0
-    for i in range(n):
-        if i == 0 or compared(ends, letters, i - 1, ends, letters, i) != 0:
-            heads[found] = i
-            found += 1
-        run[i] = found - 1
-    return heads[:found].copy(), run
+def looked_up(
+    ends: Ends, letters: Letters, hashed: Hashes, word_ends: Ends, word_letters: Letters, word_hash: Hashes
+) -> Ints:
+    """Position of each string among distinct words, -1 where it is none of them; a hash of 0 is no string."""
+    size = 4
+    while size < 2 * len(word_hash):
+        size *= 2
+    table, mask = np.full(size, -1, np.int64), np.uint64(size - 1)
+    for w in range(len(word_hash)):
+        table[_place(table, mask, word_hash[w], word_ends, word_letters, w, word_hash, word_ends, word_letters)] = w
+    found = np.full(len(hashed), -1, np.int64)
+    for i in range(len(hashed)):
+        # A household's rows often stand together.
+        if i > 0 and hashed[i] == hashed[i - 1] and compared(ends, letters, i, ends, letters, i - 1) == 0:
+            found[i] = found[i - 1]
+        elif hashed[i] != np.uint64(0):
+            found[i] = table[_place(table, mask, hashed[i], ends, letters, i, word_hash, word_ends, word_letters)]
+    return found
