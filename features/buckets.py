@@ -31,7 +31,7 @@ EVENTS_A_BUCKET = 250_000
 HOUSEHOLDS_A_BUCKET = 25_000
 # About a megabyte of events.
 ROWS_A_WRITE = 1 << 13
-ROWS_AT_ONCE = (1 << 16, 1 << 20)
+ROWS_AT_ONCE = (1 << 16, 1 << 18)
 # A column of more different words than these is free text, and no longer worth a dictionary.
 WORDS_KEPT = 1 << 16
 INDEX_FILE = "buckets.json"

@@ -116,10 +116,10 @@ class TableFiles:
             missing = [column for column in schema if column not in told and column not in file.schema_arrow.names]
             if missing:
                 raise DatasetRefused(f"{name} lacks the column(s) {', '.join(missing)}")
-            groups = None if split is None else list(range(split.first, split.last))
+            groups = range(file.metadata.num_row_groups) if split is None else range(split.first, split.last)
             within = [column for column in wanted if column not in told]
             try:
-                for batch in file.iter_batches(rows, groups, columns=within, use_threads=False):
+                for batch in _batches(file, groups, rows, within):
                     table = pa.Table.from_batches([batch])
                     for column in wanted:
                         if column in told:
@@ -161,11 +161,23 @@ def _is_hidden(path: Path) -> bool:
     return any(part.startswith((".", "_")) and "=" not in part for part in path.parts)
 
 
+def _batches(file: Any, groups: Sequence[int], rows: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """The rows of some row groups. One pass over all of them would keep what it read of each until its end."""
+    run: list[int] = []
+    held = 0
+    for group in groups:
+        run.append(group)
+        held += file.metadata.row_group(group).num_rows
+        if held >= rows or group == groups[-1]:
+            yield from file.iter_batches(rows, run, columns=columns, use_threads=False)
+            run, held = [], 0
+
+
 def _opened(path: Path, name: str, words: Sequence[str] = ()) -> Any:
     try:
-        file = pq.ParquetFile(path, memory_map=True)
+        file = pq.ParquetFile(path)
         texts = [word for word in words if word in file.schema_arrow.names and _is_text(file.schema_arrow.field(word))]
-        return pq.ParquetFile(path, memory_map=True, read_dictionary=texts) if texts else file
+        return pq.ParquetFile(path, read_dictionary=texts) if texts else file
     except (pa.ArrowInvalid, OSError) as error:
         raise damaged(name) from error
 
