@@ -83,6 +83,9 @@ class ScoreJob:
         bundle = read_bundle(Path(self.bundle), key=bundle_key(os.environ), proven=self.bundle_sha256)
         previous = {} if self.previous is None else previous_of(Path(self.previous), self.as_of)
         warm_up()
+        # What is loaded by now stays; only what a bucket leaves behind is to be searched.
+        gc.collect()
+        gc.freeze()
         return _Scoring(self, bundle, Handling(rules_only=self.rules_only, previous=previous, book=self._book))
 
 
@@ -98,7 +101,8 @@ class _Scoring:
     def __call__(self, tables: Tables) -> Done:
         """One bucket: its rows in order of the household, CPU seconds by stage, and how many rows were refused."""
         self.stages = {}
-        # Records are made and dropped by the thousand and hold no circles; looking for some would take longer.
+        # Records are made and dropped by the thousand and hold no circles; looking for some would take longer. What the
+        # rules worked out does, with all the arrays of the bucket, and goes at its end.
         gc.disable()
         try:
             with self._timed("intake"):
@@ -107,6 +111,7 @@ class _Scoring:
             return Done(table, self.stages, refused, n, _counts(table))
         finally:
             gc.enable()
+            gc.collect()
 
     def _table(self, tables: Tables) -> pa.Table:
         parts = [ROWS.empty_table()]

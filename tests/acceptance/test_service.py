@@ -19,7 +19,7 @@ import pytest
 
 from features.dataset import Dataset, read_dataset
 from models.bundle import Bundle, read_bundle
-from serving.batch import score_dataset
+from serving.batch import score_dataset, score_job
 from serving.extract import request_of
 from serving.messages import Assessment
 from tests.server import RunningService, running_service
@@ -44,9 +44,12 @@ def county(tiny_county: Path) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def rows(bundle: Bundle, tiny_county: Path, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+def rows(
+    bundle: Bundle, tiny_bundle: Path, tiny_county: Path, tmp_path_factory: pytest.TempPathFactory
+) -> pd.DataFrame:
     out = tmp_path_factory.mktemp("batch") / "rows.parquet"
-    score_dataset(bundle, tiny_county, read_dataset(tiny_county).meta.moments.until, out)
+    until = read_dataset(tiny_county).meta.moments.until
+    score_dataset(score_job(bundle, tiny_bundle, tiny_county, until), tiny_county, out)
     return pq.read_table(out).to_pandas().set_index("household_id")
 
 

@@ -88,7 +88,7 @@ class Says:
     def margins(self, values: np.ndarray) -> np.ndarray:
         return np.resize(self.said, len(values))
 
-    def contributions(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def contributions(self, values: np.ndarray, **told: object) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros_like(values), self.margins(values)
 
     def unlearned_unknowns(self, values: np.ndarray) -> np.ndarray:

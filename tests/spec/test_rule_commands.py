@@ -444,8 +444,7 @@ def test_a_model_that_lowered_somebody_would_be_seen(
     county: tuple[Told, History, Micros], opened_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of, _, _ = county
-    green = [{"tier": "green", "status": "scored"}] * of.ruled.n
-    monkeypatch.setattr(models.assessment, "assessments", lambda *_, **__: green)
+    monkeypatch.setattr(models.assessment.Assessed, "row", lambda *_: {"tier": "green", "status": "scored"})
     found = training.rule_report.beside_model(of, opened_bundle, rulebook())
     assert found["lowered"] == int((of.tier != 0).sum())
     assert (of.tier == GREY).any()

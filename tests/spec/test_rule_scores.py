@@ -154,8 +154,8 @@ def done(tiny_county: Path) -> Study:
 def test_a_core_study_compares_with_the_rules_on_the_same_rows(done: Study) -> None:
     assert list(done.baseline_metrics)[-2:] == [POINTS, BEST_TRIGGER]
     assert done.rules_left_out is None
-    history_of_it = training.study.history_of(done.dataset, CORE)
-    points = rule_scores(history_of_it, done.test, rulebook()).points
+    history = training.study.dataset_history(done.dataset, CORE)
+    points = rule_scores(history, done.test, rulebook()).points
     for name in (POINTS, BEST_TRIGGER):
         metrics = done.baseline_metrics[name]
         assert metrics["n"] == done.metrics["n"] == len(done.test)
