@@ -81,7 +81,7 @@ def page(found: Mapping[str, Found]) -> str:
 
 
 def main() -> None:
-    """Run all parts; exits with 1 where a bar is missed."""
+    """Run all parts; with `--strict` it exits with 1 where a bar is missed."""
     from benchmarks.batch import batch_benchmark
     from benchmarks.explain import explain_benchmark
     from benchmarks.rules import rules_benchmark
@@ -90,6 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, required=True, help="where the invented data is kept")
     parser.add_argument("--quick", action="store_true", help="small and few runs")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 where a bar is missed")
     parser.add_argument("--out", type=Path, default=HERE, help="where the results go")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
@@ -110,7 +111,7 @@ def main() -> None:
     found["rules"] = rules_benchmark(folder=given.folder, progress=progress)
     write(found, given.out)
     Console().print(printed(found))
-    sys.exit(1 if any(row.met is False for row in rows(found)) and not quick else 0)
+    sys.exit(1 if given.strict and any(row.met is False for row in rows(found)) else 0)
 
 
 def write(found: Mapping[str, Found], out: Path) -> None:
