@@ -34,7 +34,7 @@ from features.catalogue import Catalogue, catalogue_from_json
 from features.dataset import DatasetMeta, DatasetRefused
 from features.placing import put_in_place
 from features.rules.pack import read_packs
-from models.boosted import BoostedModel, trees_digest
+from models.boosted import BoostedModel, NotAdditive, trees_digest
 from models.calibration import Calibration
 from models.tier import Bands
 
@@ -311,6 +311,10 @@ def _opened(folder: Path, key: bytes | None, proven: str | None, checks: list[Ch
     # What scoring and wording will ask for must be there now, not at the first household.
     _ = (bundle.name, bundle.version, bundle.label, bundle.currency, bundle.time_zone, bundle.regions, bundle.sources)
     _ = (manifest["label"]["horizon_months"], manifest["label"]["zh"], manifest["label"]["en"])
+    if not passes(
+        "contributions", _add_up(bundle.model, golden), "add up to the scores", "do not add up to the scores"
+    ):
+        return None
     probabilities = bundle.calibration.probability(np.array(golden["margins"])).tolist()
     if not passes("calibration", probabilities == golden["probabilities"], "bit-equal", "probabilities differ"):
         return None
@@ -324,6 +328,17 @@ def _read_here(
     model = BoostedModel.from_text(contents[MODEL].decode(), catalogue.names, np.array(features["had_unknown"]))
     found: list[float] = model.margins(np.array(golden["values"], np.float64)).tolist()
     return found
+
+
+def _add_up(model: BoostedModel, golden: Mapping[str, Any]) -> bool:
+    """Whether the contributions of the golden rows that may be explained are their margins, to 1e-6."""
+    values, margins = np.array(golden["values"], np.float64), np.array(golden["margins"], np.float64)
+    explained = ~model.unlearned_unknowns(values)
+    try:
+        found, base = model.contributions(values[explained])
+    except NotAdditive:
+        return False
+    return bool(np.allclose(base + found.sum(axis=1), margins[explained], rtol=0, atol=1e-6))
 
 
 def _probe(model_text: str, values: list[list[float | None]]) -> list[float] | None:

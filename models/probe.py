@@ -29,7 +29,8 @@ def main() -> None:
     values = np.array(question["values"], np.float64)
     margins = np.asarray(booster.predict(values, raw_score=True, num_threads=1), np.float64)
     # Contributions walk through every node of every tree, and so meet a damaged branch that no golden row takes. What
-    # comes out is not looked at: in deep trees LightGBM's contributions are wrong even where the model is whole.
+    # comes out is not looked at: in deep trees LightGBM's are wrong even where the model is whole; `models.bundle`
+    # checks those that are used.
     booster.predict(values, pred_contrib=True, num_threads=1)
     json.dump(margins.tolist(), sys.stdout)
 

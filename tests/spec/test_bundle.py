@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.boosted import trees_digest
+from models.boosted import BoostedModel, trees_digest
 from models.bundle import (
     CALIBRATION,
     FEATURES,
@@ -115,6 +115,7 @@ def test_every_check_is_told(signed: Path) -> None:
         "contract",
         "parse",
         "golden rows",
+        "contributions",
         "calibration",
     ]
 
@@ -350,3 +351,20 @@ def test_an_incomplete_source_is_not_copied(folder: Path, tmp_path: Path) -> Non
     with pytest.raises(OSError, match=r"model\.txt"):
         copy_bundle(source, tmp_path / "target")
     assert only(tmp_path) == ["source"]
+
+
+def test_a_bundle_whose_contributions_miss_the_score_is_refused(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = BoostedModel.contributions
+
+    def off(model: BoostedModel, values: np.ndarray, **told: object) -> tuple[np.ndarray, np.ndarray]:
+        found, base = real(model, values)
+        return found, base + 1e-4
+
+    assert [check.name for check in verify_bundle(tiny_bundle) if not check.passed] == []
+    monkeypatch.setattr(BoostedModel, "contributions", off)
+    last = verify_bundle(tiny_bundle)[-1]
+    assert (last.name, last.passed) == ("contributions", False)
+    with pytest.raises(BundleRefused, match="do not add up"):
+        read_bundle(tiny_bundle)
