@@ -23,7 +23,7 @@ from features.window import as_of_moment
 
 META_FILE = "dataset.json"
 REQUIRED = ("events", "members", "households")
-OPTIONAL = ("audit", "truth")
+OPTIONAL = ("audit", "truth", "audit_arm")
 
 
 class DatasetRefused(Exception):
@@ -99,6 +99,7 @@ class Dataset:
     households: pd.DataFrame
     audit: pd.DataFrame | None = None
     truth: pd.DataFrame | None = None
+    audit_arm: pd.DataFrame | None = None
 
 
 def read_meta(folder: Path) -> DatasetMeta:
@@ -157,6 +158,7 @@ def write_dataset(
     meta: DatasetMeta,
     audit: pd.DataFrame | None = None,
     truth: pd.DataFrame | None = None,
+    audit_arm: pd.DataFrame | None = None,
 ) -> None:
     """Write a folder whole or not at all."""
     with DatasetWriter(folder, meta) as writer:
@@ -167,6 +169,8 @@ def write_dataset(
             writer.append("audit", audit)
         if truth is not None:
             writer.append("truth", truth)
+        if audit_arm is not None:
+            writer.append("audit_arm", audit_arm)
 
 
 class DatasetWriter:

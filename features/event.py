@@ -68,4 +68,20 @@ TRUTH = pa.schema(
     ]
 )
 
-TABLES: dict[str, pa.Schema] = {"events": EVENTS, "members": MEMBERS, "households": HOUSEHOLDS, "truth": TRUTH}
+# Households drawn by lot to be visited whatever any list says; no feature reads it.
+AUDIT_ARM = pa.schema(
+    [
+        pa.field("household_id", pa.string(), nullable=False),
+        pa.field("drawn_at", MOMENT, nullable=False),
+        pa.field("stratum", pa.string(), nullable=False),
+        pa.field("inclusion_probability", pa.float64(), nullable=False),
+    ]
+)
+
+TABLES: dict[str, pa.Schema] = {
+    "events": EVENTS,
+    "members": MEMBERS,
+    "households": HOUSEHOLDS,
+    "truth": TRUTH,
+    "audit_arm": AUDIT_ARM,
+}

@@ -6,32 +6,34 @@ The rules speak about every household; the model only where it may and can.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from features.evidence import Evidence
 from features.history import History, Visible, visible
 from features.matrix import Matrix, matrix_of
-from features.rules.rulebook import Rulebook
 from features.window import Micros, is_not_before
+from models.abstention import Limits, told
 from models.assistance_chain import alerts, assistance_chain
 from models.bundle import Bundle
 from models.data_quality import DataQuality, sources
-from models.explanation import Explanation, explain
 from models.handling import PLAIN, Handling
 from models.policy import Statuses, statuses, unlocks
 from models.reasons import Reasons
 from models.record_frame import ABSTAINED, BORROWED, LIMITS, RULES_ONLY, empty_record, identity, per_100
+from models.record_state import OPT_OUT as OPT_OUT
+from models.record_state import months_silent
 from models.rule_record import RuleRecord
-from models.rules import Ruled, positions, ruled
+from models.rules import Ruled, ruled
+from models.scores import Scores
 from models.tier import Standing, standing
 
-LOW_COVERAGE = 0.6
-OPT_OUT, VISIT = "SLF//OPTOUT", "GRD//VISIT"
+LOW_COVERAGE = Limits().thin_coverage
+VISIT = "GRD//VISIT"
 
 
 def assessments(
@@ -47,12 +49,11 @@ def assess(
 ) -> Assessed:
     """Assess every household of the history at `as_of`.
 
-    Households without a single event in the last 24 months, without known members, unknown where the model never
-    learned to be, or opted out are `abstained`: without a probability, and grey unless a rule raises them. Where the
-    model was not trained for the region, or is switched off, they are `rules_only`; where the region's pack borrows
-    another region's model, the probability is told with low confidence and sets no tier, because the bands are the
-    visits that the other region can make. Without `reasons` facts, evidence
-    and questions are left out, nothing else changes.
+    Households that `models.abstention` names a code for are `abstained`: without a probability, and grey unless a rule
+    raises them. Where the model was not trained for the region, or is switched off, they are `rules_only`; where the
+    region's pack borrows another region's model, the probability is told with low confidence and sets no tier, because
+    the bands are the visits that the other region can make. Without `reasons` facts, evidence and questions are left
+    out, nothing else changes.
     """
     seen = visible(history, as_of)
     vectors = matrix_of(history, seen)
@@ -87,9 +88,8 @@ class Assessed:
 
     def settle_scores(self) -> None:
         """Work out scores, contributions, and what is known."""
-        if self.explanation is not None:
-            _ = (self.explanation.domains, self._probabilities)
-        _ = (self.quality.coverage, self._reasons)
+        self.scores.settle()
+        _ = (self.quality.coverage, self._reasons, self._months_silent)
 
     def record(self, i: int) -> dict[str, Any]:
         """The whole assessment of household i."""
@@ -102,19 +102,22 @@ class Assessed:
             "n_events_24m": int(self.vectors.n_events[i]),
             "sources": sources(self.bundle, history, self.seen, i),
         }
-        record["status"] = self.status(i)
+        record["status"] = self.scores.status(i)
+        record["abstention"] = told(self.scores.abstentions[i]) if record["status"] == "abstained" else []
+        record["low_confidence"] = told(self.scores.doubts(i))
         limits = {"abstained": [ABSTAINED], "rules_only": [RULES_ONLY]}.get(record["status"], [])
-        probability = self.probability(i)
+        probability = self.scores.probability(i)
         if probability is not None:
-            assert self.explanation is not None
-            row = self._row[i]
+            assert self.scores.explanation is not None
+            row = self.scores.row_of[i]
             record["probability"] = probability
+            record["interval"] = self.scores.interval(i)
             record["per_100"] = per_100(probability)
             record["rank_in_county"] = self.bundle.rank(probability)
-            base, groups = float(self.explanation.base[row]), self.explanation.groups(row)
+            base, groups = float(self.scores.explanation.base[row]), self.scores.explanation.groups(row)
             record["contributions"] = {"base": base, "groups": groups}
             record["reasons"] = self.reasons(i)
-            limits = [] if self._is_of_trained_region[i] else [BORROWED]
+            limits = [] if self.scores.is_of_trained_region[i] else [BORROWED]
         record["limits"] = [*limits, *LIMITS]
         if speaking is not None:
             self._add_rules(record, speaking)
@@ -126,12 +129,12 @@ class Assessed:
     def row(self, i: int) -> dict[str, Any]:
         """The assessment of household i as a row of a table of many: without questions, economics and chain."""
         speaking = self._speaking(i)
-        found, probability = self.standing(i, speaking), self.probability(i)
+        found, probability, status = self.standing(i, speaking), self.scores.probability(i), self.scores.status(i)
         row: dict[str, Any] = {
             "household_id": self.history.household_ids[i],
-            "status": self.status(i),
+            "status": status,
             "probability": probability,
-            "interval": None,
+            "interval": self.scores.interval(i),
             "tier": found.tier.value,
             "tier_computed": found.computed.value,
             "tier_basis": self.tier_basis(i, found, speaking),
@@ -146,6 +149,8 @@ class Assessed:
             "policy_candidates": [],
             "data_gaps": self.quality.gaps(i),
             "coverage": self.quality.coverage[i],
+            "months_silent": self._months_silent[i],
+            "abstention_codes": self.scores.abstentions[i] if status == "abstained" else [],
             "assessment_id": self.assessment_id(i),
             "model_version": self.bundle.version,
         }
@@ -158,74 +163,18 @@ class Assessed:
                 row["triggers"], row["verification"] = speaking.triggers(), speaking.verification_ids()
         return row
 
-    # -- which households are scored, and how
-
-    @cached_property
-    def abstentions(self) -> list[list[str]]:
-        """Why each household gets no probability; empty where nothing speaks against one."""
-        unlearned = self.bundle.model.unlearned_unknowns(self.vectors.values)
-        against = {
-            "opted_out": self._has_opted_out,
-            "no_events": self.vectors.n_events == 0,
-            "no_members": self.vectors.n_members == 0,
-            "unknown_never_learned": unlearned,
-        }
-        names = list(against)
-        found = positions(list(against.values()), len(self.history.household_ids))
-        return [[names[k] for k in codes] for codes in found]
-
-    @cached_property
-    def _has_opted_out(self) -> npt.NDArray[np.bool_]:
-        """Who refused to be assessed by a machine: a person looks at them without any number."""
-        return self._has_event(OPT_OUT)
-
-    def _has_event(self, code: str) -> npt.NDArray[np.bool_]:
-        flags = np.zeros(len(self.history.household_ids), np.bool_)
-        for k, kind in enumerate(self.history.catalogue.kinds):
-            if kind.code == code:
-                rows = np.flatnonzero(self.history.code[self.seen.rows] == k)
-                flags[np.searchsorted(self.seen.starts, rows, side="right") - 1] = True
-        return flags
-
-    @cached_property
-    def _row(self) -> dict[int, int]:
-        """Row of the explanation, by household that is scored."""
-        may_score = np.zeros(len(self.abstentions), np.bool_)
-        if not self.handling.rules_only:
-            book = self.handling.rules(self.bundle)
-            fits = {region: _is_scored_here(self.bundle, book, str(region)) for region in set(self.history.region)}
-            may_score = np.array([fits[region] for region in self.history.region], np.bool_)
-        scored = np.flatnonzero(may_score & np.array([not codes for codes in self.abstentions], np.bool_))
-        return {int(i): row for row, i in enumerate(scored)}
-
-    @cached_property
-    def explanation(self) -> Explanation | None:
-        """Scores and contributions of the scored households, None where nobody is."""
-        scored = np.fromiter(self._row, np.int64, len(self._row))
-        if len(scored) == 0:
-            return None
-        return explain(self.bundle, self.vectors.values[scored], self.vectors.unknown[scored])
-
-    @cached_property
-    def _probabilities(self) -> list[float]:
-        return [] if self.explanation is None else self.explanation.probability.tolist()
-
-    @cached_property
-    def _is_of_trained_region(self) -> list[bool]:
-        return [str(region) in self.bundle.regions for region in self.history.region]
-
-    def probability(self, i: int) -> float | None:
-        """Calibrated probability of household i, None where it is not scored."""
-        return self._probabilities[self._row[i]] if i in self._row else None
-
-    def status(self, i: int) -> str:
-        """`scored`, `scored_low_confidence`, `abstained` or `rules_only`."""
-        if i in self._row:
-            is_thin = self.quality.coverage[i] < LOW_COVERAGE or not self._is_of_trained_region[i]
-            return "scored_low_confidence" if is_thin else "scored"
-        return "abstained" if self.abstentions[i] else "rules_only"
-
     # -- what is told
+
+    @cached_property
+    def scores(self) -> Scores:
+        """Whom the model scores, and what it says about them."""
+        return Scores(self.bundle, self.history, self.seen, self.vectors, self.handling, self.quality)
+
+    @cached_property
+    def _months_silent(self) -> list[float | None]:
+        """Months since the newest visible event of each household, None where there is none."""
+        found = np.round(months_silent(self.history, self.seen), 1).tolist()
+        return [None if math.isinf(months) else months for months in found]
 
     @cached_property
     def quality(self) -> DataQuality:
@@ -234,20 +183,22 @@ class Assessed:
 
     @cached_property
     def _reasons(self) -> Reasons | None:
-        if self.explanation is None or not self.with_reasons:
+        if self.scores.explanation is None or not self.with_reasons:
             return None
-        return Reasons(self.bundle, self.explanation, Evidence(self.history, self.seen))
+        return Reasons(self.bundle, self.scores.explanation, Evidence(self.history, self.seen))
 
     def reasons(self, i: int) -> list[dict[str, Any]]:
         """Why the score of household i is what it is; nothing where it has none."""
-        return self._reasons.of(self._row[i], i) if self._reasons is not None and i in self._row else []
+        return (
+            self._reasons.of(self.scores.row_of[i], i) if self._reasons is not None and i in self.scores.row_of else []
+        )
 
     @cached_property
     def _candidates(self) -> Statuses | None:
         return None if self.rules is None else statuses(self.rules.states.book.policies, self.rules.states)
 
     def _speaking(self, i: int) -> RuleRecord | None:
-        if self.rules is None or self._has_opted_out[i]:
+        if self.rules is None or self.scores.has_opted_out[i]:
             return None
         return RuleRecord(self.rules, i, self.handling.may_read_sealed)
 
@@ -279,13 +230,13 @@ class Assessed:
 
     def standing(self, i: int, rules: RuleRecord | None) -> Standing:
         """The tier of household i."""
-        abstained = tuple(f"abstained:{code}" for code in self.abstentions[i])
+        abstained = tuple(f"abstained:{code}" for code in self.scores.abstentions[i])
         previous = self.handling.previous.get(self.history.household_ids[i])
         return standing(
             floors={} if rules is None else rules.floors(),
             points_rank=0 if rules is None else int(rules.ruled.points_rank[i]),
-            probability=self.probability(i),
-            bands=self.bundle.bands if self._is_of_trained_region[i] else None,
+            probability=self.scores.probability(i),
+            bands=self.bundle.bands if self.scores.is_of_trained_region[i] else None,
             grey=abstained or (() if rules is None else rules.silent()),
             previous=None if previous is None else previous[0],
             visited_since=previous is not None and self._was_visited_since(i, previous[1]),
@@ -293,7 +244,7 @@ class Assessed:
 
     def tier_basis(self, i: int, found: Standing, rules: RuleRecord | None) -> list[str]:
         """What brought the tier; a sealed trigger without its name."""
-        abstained = tuple(f"abstained:{code}" for code in self.abstentions[i])
+        abstained = tuple(f"abstained:{code}" for code in self.scores.abstentions[i])
         more = () if set(abstained) <= set(found.basis) else abstained
         basis = [*found.basis, *more]
         return basis if rules is None else [_unsealed(entry, rules) for entry in basis]
@@ -330,13 +281,6 @@ class Assessed:
             "pack_effective_from": pack.effective_from.isoformat(),
             "pack_sha256": pack.digest,
         }
-
-
-def _is_scored_here(bundle: Bundle, book: Rulebook | None, region: str) -> bool:
-    """Whether the bundle's model may score households of the region."""
-    if region in bundle.regions or book is None:
-        return True
-    return bool(set(book.packs.scored_as(region)) & set(bundle.regions))
 
 
 def _unsealed(entry: str, rules: RuleRecord) -> str:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise, zip_longest
 from typing import Literal
 
 import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from models.forest import ForestRefused, forest_of
 from models.tree_shap import TreeShap
@@ -27,6 +29,10 @@ class UnknownNeverLearned(ValueError):
     """A feature is unknown that never was in training: LightGBM would take the unknown for a 0."""
 
 
+class ColumnsRefused(ValueError):
+    """A table's columns are not those of the model in its order: LightGBM would score them without a word."""
+
+
 class NotAdditive(ArithmeticError):
     """Contributions do not add up to the margin; no number may leave."""
 
@@ -36,30 +42,55 @@ class BoostedModel:
     """A Booster with the column names it was trained on.
 
     `had_unknown[i]` says whether feature i was ever unknown in training. LightGBM reads an unknown as 0 where it
-    never met one, so a row that is unknown there must not be scored (`unlearned_unknowns`).
+    never met one, so a row that is unknown there must not be scored (`unlearned_unknowns`). `members` is how many
+    trees belong to each member of a bag (`models.bag`); a single model has none.
     """
 
     booster: lgb.Booster
     names: tuple[str, ...]
     had_unknown: npt.NDArray[np.bool_]
+    members: tuple[int, ...] = ()
 
     @staticmethod
-    def from_text(text: str, names: tuple[str, ...], had_unknown: npt.NDArray[np.bool_]) -> BoostedModel:
+    def from_text(
+        text: str, names: tuple[str, ...], had_unknown: npt.NDArray[np.bool_], members: tuple[int, ...] = ()
+    ) -> BoostedModel:
         """Parse a model file. A damaged text can end the process, so only text with a verified hash may come here."""
         booster = lgb.Booster(model_str=text)
         if tuple(booster.feature_name()) != names:
             raise ValueError("the model's columns are not the columns of its feature contract")
-        return BoostedModel(booster, names, had_unknown)
+        if members and (min(members) < 1 or sum(members) != booster.num_trees()):
+            raise ValueError("the members of the bag do not have the model's trees between them")
+        return BoostedModel(booster, names, had_unknown, members)
 
     @property
     def explained_by(self) -> Literal["quadrature", "pred_contrib"]:
         """Whether the contributions come from `models.tree_shap` or, for trees it does not know, from LightGBM."""
         return "pred_contrib" if self._shap is None else "quadrature"
 
-    def margins(self, values: Floats) -> Floats:
-        """Uncalibrated log-odds, one per row; `values` is rows x features in contract order."""
+    def margins(self, values: Floats | pd.DataFrame) -> Floats:
+        """Uncalibrated log-odds, one per row; `values` is rows x features in contract order.
+
+        A pandas table is taken too, if its columns are the model's names in the model's order; otherwise
+        `ColumnsRefused`.
+        """
+        values = self._in_contract_order(values)
         predicted = self.booster.predict(values, raw_score=True, num_threads=_threads(values))
         return np.asarray(predicted, np.float64)
+
+    def member_margins(self, values: Floats) -> Floats:
+        """Each member's own margin, rows x members; their mean is the margin. A single model is its only member."""
+        if len(self.members) < 2:
+            return self.margins(values)[:, np.newaxis]
+        ends, threads = np.cumsum([0, *self.members]), _threads(values)
+        found = [
+            self.booster.predict(
+                values, raw_score=True, start_iteration=int(a), num_iteration=int(b - a), num_threads=threads
+            )
+            for a, b in pairwise(ends)
+        ]
+        # The leaves hold each member's share of the mean.
+        return np.asarray(np.stack(found, axis=1) * len(self.members), np.float64)
 
     def contributions(self, values: Floats, *, margins: Floats | None = None) -> tuple[Floats, Floats]:
         """Exact path-dependent SHAP values (rows x features) and the base of every row; they sum to the margin.
@@ -85,6 +116,16 @@ class BoostedModel:
     def unlearned_unknowns(self, values: Floats) -> npt.NDArray[np.bool_]:
         """Rows that are unknown in a feature that the trees use but never saw unknown."""
         return np.asarray(np.isnan(values[:, self._never_unknown]).any(axis=1), np.bool_)
+
+    def _in_contract_order(self, values: Floats | pd.DataFrame) -> Floats:
+        if isinstance(values, pd.DataFrame):
+            pairs = zip_longest(values.columns, self.names)
+            at = next((n for n, (theirs, ours) in enumerate(pairs) if theirs != ours), None)
+            if at is not None:
+                expected = self.names[at] if at < len(self.names) else "no further column"
+                raise ColumnsRefused(f"column {at + 1} should be {expected}; give the columns in the model's order")
+            values = values.to_numpy(np.float64)
+        return values
 
     @cached_property
     def _never_unknown(self) -> npt.NDArray[np.int64]:

@@ -3,6 +3,7 @@
     model.txt         LightGBM's text format
     calibration.json  affine calibration, base rate, tier bands
     features.json     the catalogue the model was trained with, and what training knew about each feature
+    certainty.json    members of the bag, bounds of the probability, training ranges and profile
     manifest.json     SHA-256 of the other files, contract, data, versions, metrics, gates, 32 golden rows
     manifest.sig      HMAC-SHA-256 of manifest.json, when a key was given
 
@@ -35,18 +36,21 @@ from features.dataset import DatasetMeta, DatasetRefused
 from features.placing import put_in_place
 from features.rules.pack import read_packs
 from models.boosted import BoostedModel, NotAdditive, trees_digest
+from models.calibration import FIELDS as CALIBRATION_FIELDS
 from models.calibration import Calibration
+from models.certainty import Certainty
 from models.tier import Bands
 
-SCHEMA = "bundle.v1"
-MODEL, CALIBRATION, FEATURES, MANIFEST, SIGNATURE = (
+SCHEMA = "bundle.v2"
+MODEL, CALIBRATION, FEATURES, CERTAINTY, MANIFEST, SIGNATURE = (
     "model.txt",
     "calibration.json",
     "features.json",
+    "certainty.json",
     "manifest.json",
     "manifest.sig",
 )
-HASHED = (MODEL, CALIBRATION, FEATURES)
+HASHED = (MODEL, CALIBRATION, FEATURES, CERTAINTY)
 GOLDEN_ROWS = 32
 PROBE_SECONDS = 60
 
@@ -70,6 +74,7 @@ class Bundle:
     catalogue: Catalogue
     model: BoostedModel
     calibration: Calibration
+    certainty: Certainty
     bands: Bands
     base_rate: float
     importance: npt.NDArray[np.float64]
@@ -146,18 +151,17 @@ def write_bundle(
     had_unknown: npt.NDArray[np.bool_],
     golden_values: npt.NDArray[np.float64],
     facts: Mapping[str, Any],
+    certainty: Certainty | None = None,
 ) -> str:
     """Write an unsigned bundle whole or not at all; returns its SHA-256. `facts` go into the manifest as they are."""
-    model = BoostedModel.from_text(model_text, catalogue.names, had_unknown)
+    certainty = certainty or Certainty()
+    model = BoostedModel.from_text(model_text, catalogue.names, had_unknown, certainty.members)
     margins = model.margins(golden_values)
     contents = {
         MODEL: model_text.encode(),
         CALIBRATION: _json_bytes(
             {
-                "slope": calibration.slope,
-                "intercept": calibration.intercept,
-                "n": calibration.n,
-                "positives": calibration.positives,
+                **calibration.as_json(),
                 "base_rate": base_rate,
                 "bands": {"red": bands.red, "orange": bands.orange, "yellow": bands.yellow},
                 "reference": reference.tolist(),
@@ -171,6 +175,7 @@ def write_bundle(
                 "had_unknown": [bool(flag) for flag in had_unknown],
             }
         ),
+        CERTAINTY: _json_bytes(certainty.as_json()),
     }
     manifest = {
         "schema": SCHEMA,
@@ -295,12 +300,14 @@ def _opened(folder: Path, key: bytes | None, proven: str | None, checks: list[Ch
     ):
         return None
     fitted = json.loads(contents[CALIBRATION])
+    certainty = Certainty.from_json(json.loads(contents[CERTAINTY]))
     bundle = Bundle(
         catalogue=catalogue,
         model=BoostedModel.from_text(
-            contents[MODEL].decode(), catalogue.names, np.array(features["had_unknown"], np.bool_)
+            contents[MODEL].decode(), catalogue.names, np.array(features["had_unknown"], np.bool_), certainty.members
         ),
-        calibration=Calibration(fitted["slope"], fitted["intercept"], fitted["n"], fitted["positives"]),
+        calibration=Calibration.from_json({name: fitted[name] for name in CALIBRATION_FIELDS}),
+        certainty=certainty,
         bands=Bands(**fitted["bands"]),
         base_rate=float(fitted["base_rate"]),
         importance=np.array(features["importance"], np.float64),

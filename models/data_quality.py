@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from features.catalogue import Catalogue
 from features.definition import GROUP_TEXT, Group, Text
 from features.history import History, Visible
 from features.window import DAYS_PER_MONTH, MICROS_PER_DAY, day
@@ -29,27 +30,17 @@ class DataQuality:
     @cached_property
     def _weights(self) -> npt.NDArray[np.float64]:
         """Importance of the known and the unknown features: households x groups x (known, unknown)."""
-        return self._counted(np.broadcast_to(self.bundle.importance, self.unknown.shape))
+        return _counted(self.bundle.catalogue, self.unknown, self.bundle.importance)
 
     @cached_property
     def _numbers(self) -> npt.NDArray[np.float64]:
         """How many features are known and unknown: households x groups x (known, unknown)."""
-        return self._counted(np.ones(self.unknown.shape))
-
-    def _counted(self, of_feature: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        n, shape = len(self.unknown), (len(self.unknown), len(GROUPS), 2)
-        group = np.array([GROUPS.index(feature.group) for feature in self.bundle.catalogue.features], np.int64)
-        cell = 2 * (group + len(GROUPS) * np.arange(n)[:, np.newaxis]) + self.unknown
-        # Added in the order of the features, so a household's sums do not depend on its neighbours.
-        found = np.bincount(cell.ravel(), weights=of_feature.ravel(), minlength=n * len(GROUPS) * 2)
-        return found.astype(np.float64).reshape(shape)
+        return _counted(self.bundle.catalogue, self.unknown, np.ones(self.unknown.shape[1]))
 
     @cached_property
     def coverage(self) -> list[float]:
         """Share of the model's weight that lies on known features, by household."""
-        total = float(self.bundle.importance.sum())
-        known = self._weights[:, :, 0].sum(axis=1) / total if total > 0 else np.zeros(len(self.unknown))
-        return [round(share, 4) for share in known.tolist()]
+        return _shares(self._weights, self.bundle.importance)
 
     @cached_property
     def _gaps(self) -> list[list[dict[str, Any]]]:
@@ -66,6 +57,32 @@ class DataQuality:
     def gaps(self, household: int) -> list[dict[str, Any]]:
         """Domains of which nothing or not everything is known, the most important first."""
         return self._gaps[household]
+
+
+def known_share(
+    catalogue: Catalogue, importance: npt.NDArray[np.float64], unknown: npt.NDArray[np.bool_]
+) -> list[float]:
+    """`DataQuality.coverage` before there is a bundle: the share of the importance that lies on known features."""
+    return _shares(_counted(catalogue, unknown, importance), importance)
+
+
+def _counted(
+    catalogue: Catalogue, unknown: npt.NDArray[np.bool_], of_feature: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Sums of what each feature counts: households x groups x (known, unknown)."""
+    n, shape = len(unknown), (len(unknown), len(GROUPS), 2)
+    group = np.array([GROUPS.index(feature.group) for feature in catalogue.features], np.int64)
+    cell = 2 * (group + len(GROUPS) * np.arange(n)[:, np.newaxis]) + unknown
+    # Added in the order of the features, so a household's sums do not depend on its neighbours.
+    weights = np.broadcast_to(of_feature, unknown.shape).ravel()
+    found = np.bincount(cell.ravel(), weights=weights, minlength=n * len(GROUPS) * 2)
+    return found.astype(np.float64).reshape(shape)
+
+
+def _shares(weights: npt.NDArray[np.float64], importance: npt.NDArray[np.float64]) -> list[float]:
+    total = float(importance.sum())
+    known = weights[:, :, 0].sum(axis=1) / total if total > 0 else np.zeros(len(weights))
+    return [round(share, 4) for share in known.tolist()]
 
 
 def _gap(g: int, share: float, weight: float) -> dict[str, Any]:

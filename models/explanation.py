@@ -27,6 +27,7 @@ class Explanation:
     """Calibrated scores of n rows and what each feature contributed.
 
     `log_odds = base + contributions.sum(axis=1)` for every row, checked to 1e-6; `probability` is its logistic.
+    `interval` is its range (rows x 2), None where the bundle has no bounds.
     """
 
     catalogue: Catalogue
@@ -36,6 +37,7 @@ class Explanation:
     probability: Floats
     base: Floats
     contributions: Floats
+    interval: Floats | None = None
 
     @cached_property
     def domains(self) -> tuple[list[list[float]], list[list[int]]]:
@@ -64,17 +66,29 @@ def _rows(cells: Floats, n: int) -> list[list[float]]:
     return rows
 
 
-def explain(bundle: Bundle, values: Floats, unknown: npt.NDArray[np.bool_]) -> Explanation:
-    """Score and explain rows of the feature contract (`Matrix.values`, `Matrix.unknown`).
+def explain(
+    bundle: Bundle,
+    values: Floats,
+    unknown: npt.NDArray[np.bool_],
+    region: npt.NDArray[np.object_] | None = None,
+) -> Explanation:
+    """Score and explain rows of the feature contract (`Matrix.values`, `Matrix.unknown`), each of a region.
 
     Raises `ExplanationFailed` when the sum is not the score.
     """
-    margin = bundle.model.margins(values)
-    log_odds = bundle.calibration.log_odds(margin)
+    calibration, margin = bundle.calibration, bundle.model.margins(values)
+    log_odds = calibration.log_odds(margin, region)
     contributions, expected = bundle.model.contributions(values, margins=margin)
-    slope = bundle.calibration.slope
-    scaled, base = contributions * slope, expected * slope + bundle.calibration.intercept
+    scaled, base = contributions * calibration.slope, calibration.log_odds(expected, region)
     if not np.allclose(base + scaled.sum(axis=1), log_odds, rtol=0, atol=TOLERANCE):
         raise ExplanationFailed("contributions do not add up to the score")
-    probability = bundle.calibration.probability(margin)
-    return Explanation(bundle.catalogue, values, unknown, log_odds, probability, base, scaled)
+    return Explanation(
+        bundle.catalogue,
+        values,
+        unknown,
+        log_odds,
+        calibration.probability(margin, region),
+        base,
+        scaled,
+        bundle.certainty.interval(margin, bundle.model.member_margins(values), calibration, region),
+    )

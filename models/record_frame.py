@@ -10,7 +10,8 @@ from features.window import MICROS_PER_DAY, Micros, written
 from models.bundle import Bundle
 from models.tier import Tier
 
-# What a row of a table of many takes from the record; `coverage` and `model_version` stand deeper in it.
+# What a row of a table of many takes from the record; `coverage`, `months_silent`, `abstention_codes`
+# and `model_version` stand deeper in it or are its own.
 ROW_FIELDS = (
     "household_id",
     "status",
@@ -78,6 +79,8 @@ def empty_record(bundle: Bundle, household_id: str, as_of: Micros, assessment_id
         "horizon_months": int(bundle.manifest["label"]["horizon_months"]),
         "label": bundle.manifest["label"],
         "status": "error",
+        "abstention": [],
+        "low_confidence": [],
         "probability": None,
         "interval": None,
         "per_100": None,
@@ -122,7 +125,12 @@ def failed(bundle: Bundle, household_id: str, as_of: Micros) -> dict[str, Any]:
 def failed_row(bundle: Bundle, household_id: str, as_of: Micros) -> dict[str, Any]:
     """The same as a row of a table of many."""
     record = failed(bundle, household_id, as_of)
-    told = {"coverage": None, "model_version": bundle.version}
+    told: dict[str, Any] = {
+        "coverage": None,
+        "months_silent": None,
+        "abstention_codes": [],
+        "model_version": bundle.version,
+    }
     return {**{name: value for name, value in record.items() if name in ROW_FIELDS}, **told}
 
 

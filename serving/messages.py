@@ -296,6 +296,14 @@ class Step(Answer):
     source: str | None
 
 
+class Code(Answer):
+    """Why there is no score, or why it is of low confidence: what the code means, and what a person does about it."""
+
+    code: str
+    text: Text
+    todo: Text
+
+
 class ModelName(Answer):
     """Which model spoke."""
 
@@ -315,6 +323,8 @@ class Assessment(Answer):
     horizon_months: int
     label: Outcome
     status: Literal["scored", "scored_low_confidence", "abstained", "rules_only", "error"]
+    abstention: list[Code]
+    low_confidence: list[Code]
     probability: float | None
     interval: tuple[float, float] | None
     per_100: float | None

@@ -66,6 +66,8 @@ ROWS = pa.schema(
         ("policy_candidates", pa.list_(CANDIDATE)),
         ("data_gaps", pa.list_(GAP)),
         ("coverage", pa.float64()),
+        ("months_silent", pa.float64()),
+        ("abstention_codes", pa.list_(pa.string())),
         ("assessment_id", pa.string()),
         ("model_version", pa.string()),
     ]

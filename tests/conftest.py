@@ -35,10 +35,12 @@ def tiny_county(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_bundle(tiny_county: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An unsigned bundle trained on the tiny county; too small to be any good. Shared: read it, never write to it."""
-    from training.study import Plan, study, write_candidate
+    from training.candidate_bundle import write_candidate
+    from training.study import Plan, study
 
     def train(folder: Path) -> None:
-        write_candidate(study(tiny_county, Plan(split="household")), folder, {"version": "test", "run_id": "none"})
+        quick = Plan(split="household", tries=0, origins=0, challengers=("best_single_feature",))
+        write_candidate(study(tiny_county, quick), folder, {"version": "test", "run_id": "none"})
 
     return _once(tmp_path_factory, "bundle", train)
 

@@ -6,28 +6,29 @@ rows only, the choice of the single feature included.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from features.definition import Feature, Group
+from training.fold_columns import ColumnsRefused, FoldColumns
 from training.splits import household_folds
 
 Floats = npt.NDArray[np.float64]
+Ids = Sequence[str] | npt.NDArray[np.object_] | pd.Series
 
 BEST_SINGLE = "best_single_feature"
 INCOME_LOGISTIC = "income_logistic"
 ALL_LOGISTIC = "all_logistic"
+BASELINES = (BEST_SINGLE, INCOME_LOGISTIC, ALL_LOGISTIC)
 # From the rules, where the dataset has them; see `training.rule_scores`.
 POINTS = "points"
 BEST_TRIGGER = "best_trigger"
@@ -35,7 +36,7 @@ BEST_TRIGGER = "best_trigger"
 # Beyond this many rows a logistic regression on a few hundred columns gains little but time and memory.
 MOST_ROWS = 100_000
 MOST_TUNING_ROWS = 20_000
-CLIPPED_SHARE = 0.005
+BLOCK_ROWS = 50_000
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 FOLDS = 3
 UNUSED = -1
@@ -43,7 +44,8 @@ UNUSED = -1
 
 @dataclass(frozen=True)
 class Baselines:
-    """Probabilities of the test rows by baseline name, and which single feature was the best in training."""
+    """Probabilities of the test rows by baseline name, and which single feature was the best in training (empty if
+    that was not asked)."""
 
     probabilities: dict[str, Floats]
     best_single_feature: str
@@ -56,13 +58,16 @@ def baselines(
     features: Sequence[Feature],
     seed: int,
     *,
-    household_ids: Sequence[str] | npt.NDArray[np.object_] | pd.Series | None = None,
+    household_ids: Ids | None = None,
+    which: Collection[str] = BASELINES,
 ) -> Baselines:
     """Fit on the training rows (n x features, NaN = unknown; outcomes 0 or 1), foretell the test rows.
 
     `income_logistic` is left out when no feature belongs to the income group. With more than `MOST_ROWS` training
-    rows a random part, drawn with `seed`, is used. The strength of the logistic penalty is chosen on held-out folds;
-    give the training rows' `household_ids` when a household has several of them, so that folds hold whole households.
+    rows a random part, drawn with `seed`, is used, so that no large table is ever copied. The strength of the logistic
+    penalty is chosen on held-out folds; give the training rows' `household_ids` when a household has several of them,
+    so that folds hold whole households. `which` names the baselines that are wanted; each comes out the same whatever
+    others are.
     """
     outcome = np.asarray(train_outcome, np.float64)
     for name, values in (("training", train_values), ("test", test_values)):
@@ -81,19 +86,23 @@ def baselines(
         train_values, outcome, owners = train_values[drawn], outcome[drawn], owners[drawn]
     fold = household_folds(owners, FOLDS, seed)
     fold[rng.permutation(len(fold))[MOST_TUNING_ROWS:]] = UNUSED
-    income = [i for i, feature in enumerate(features) if feature.group is Group.INCOME]
+    income = np.array([i for i, feature in enumerate(features) if feature.group is Group.INCOME], np.int64)
+    found, single = {}, ""
     # These matrices are too small for several threads to pay; with one, the sums do not depend on the machine either.
     with threadpool_limits(limits=1, user_api="blas"):
-        best, single = _best_single(train_values, outcome, test_values)
-        found = {BEST_SINGLE: single}
-        if income:
-            found[INCOME_LOGISTIC] = _logistic(train_values[:, income], outcome, fold, test_values[:, income])
-        found[ALL_LOGISTIC] = _logistic(train_values, outcome, fold, test_values)
-    return Baselines(found, features[best].name)
+        if BEST_SINGLE in which:
+            best = _best_single(train_values, outcome)
+            single = features[best].name
+            found[BEST_SINGLE] = by_rank(train_values[:, best], outcome, test_values[:, best])
+        if INCOME_LOGISTIC in which and len(income):
+            found[INCOME_LOGISTIC] = _logistic(train_values[:, income], outcome, fold, test_values, income)
+        if ALL_LOGISTIC in which:
+            found[ALL_LOGISTIC] = _logistic(train_values, outcome, fold, test_values, slice(None))
+    return Baselines(found, single)
 
 
-def _best_single(train: Floats, outcome: Floats, test: Floats) -> tuple[int, Floats]:
-    """The column that ranks the training rows best in either direction, and its probabilities of the test rows.
+def _best_single(train: Floats, outcome: Floats) -> int:
+    """The column that ranks the training rows best in either direction.
 
     An unknown value ranks with the median household: it is evidence for neither side.
     """
@@ -103,8 +112,7 @@ def _best_single(train: Floats, outcome: Floats, test: Floats) -> tuple[int, Flo
         if not is_unknown.all():
             filled = np.where(is_unknown, np.median(train[~is_unknown, i]), train[:, i])
             strengths[i] = float(roc_auc_score(outcome, filled))
-    best = int(np.argmax(np.abs(strengths - 0.5)))
-    return best, by_rank(train[:, best], outcome, test[:, best])
+    return int(np.argmax(np.abs(strengths - 0.5)))
 
 
 def by_rank(train: Floats, outcome: Floats, asked: Floats) -> Floats:
@@ -127,20 +135,22 @@ def _ranks(train: Floats, values: Floats) -> Floats:
     return np.asarray(np.interp(filled, distinct, (first + (counts - 1) / 2.0) / len(known)), np.float64)
 
 
-def _logistic(train: Floats, outcome: Floats, fold: npt.NDArray[np.int64], test: Floats) -> Floats:
-    """Ridge-penalised logistic regression on clipped, standardised columns with marks for unknown values."""
-    is_known_at_all = ~np.isnan(train).all(axis=0)
-    train, test = train[:, is_known_at_all], test[:, is_known_at_all]
-    if not train.shape[1]:
+def _logistic(
+    train: Floats, outcome: Floats, fold: npt.NDArray[np.int64], test: Floats, used: npt.NDArray[np.int64] | slice
+) -> Floats:
+    """Ridge-penalised logistic regression on clipped, standardised columns with marks for unknown values.
+
+    `train` has the `used` columns only, `test` all; it is read in blocks.
+    """
+    columns, scale = FoldColumns(), StandardScaler()
+    try:
+        learned = scale.fit_transform(columns.fit(train).transform(train))
+    except ColumnsRefused:
         return np.full(len(test), outcome.mean())
-    low, high = np.nanquantile(train, [CLIPPED_SHARE, 1.0 - CLIPPED_SHARE], axis=0)
-    prepared = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
-    learned, asked = prepared.fit_transform(np.clip(train, low, high)), prepared.transform(np.clip(test, low, high))
-    # Features of one source are unknown together; their identical marks would only cost time.
-    distinct = sorted({learned[:, i].tobytes(): i for i in range(learned.shape[1])}.values())
-    learned, asked = learned[:, distinct], asked[:, distinct]
     model = _ridge(_strength(learned, outcome, fold)).fit(learned, outcome)
-    return _positive_class(model, asked)
+    blocks = (test[first : first + BLOCK_ROWS, used] for first in range(0, len(test), BLOCK_ROWS))
+    told = [_positive_class(model, scale.transform(columns.transform(block))) for block in blocks]
+    return np.concatenate([np.zeros(0), *told])
 
 
 def _strength(learned: Floats, outcome: Floats, fold: npt.NDArray[np.int64]) -> float:

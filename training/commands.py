@@ -1,10 +1,9 @@
-"""Commands that make data and models: `simulate`, `panel`, `train`, `evaluate`, `publish`."""
+"""Commands that make data and models: `simulate`, `panel`, `train`, `evaluate`."""
 
 from __future__ import annotations
 
 import importlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,13 +30,12 @@ def _refusing() -> Iterator[None]:
     from mlflow.exceptions import MlflowException
 
     from models.bundle import BundleRefused
-    from training.publish import PublicationRefused
 
     try:
         yield
     except MlflowException as error:
         raise click.ClickException(f"MLflow's store refused: {error.message}") from error
-    except (DatasetRefused, BundleRefused, PublicationRefused, ValueError) as error:
+    except (DatasetRefused, BundleRefused, ValueError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -46,15 +44,38 @@ def _refusing() -> Iterator[None]:
 @click.option("--months", type=click.IntRange(36, 240), required=True, help="How many months, at least 36.")
 @click.option("--seed", type=click.IntRange(0), required=True, help="The same seed gives the same county.")
 @click.option("--sources", help="Connected departments, with commas between them; all if not given.")
+@click.option(
+    "--under-recorded",
+    multiple=True,
+    metavar="GROUP=SHARE",
+    help="A flaw to plant: GROUP's households lose that share of their records of need, such as disability=0.8.",
+)
 @click.option("--out", type=OUT, required=True, help="Dataset folder to write.")
 @as_json
-def simulate(households: int, months: int, seed: int, sources: str | None, out: Path, as_json: bool) -> None:
+def simulate(
+    households: int,
+    months: int,
+    seed: int,
+    sources: str | None,
+    under_recorded: tuple[str, ...],
+    out: Path,
+    as_json: bool,
+) -> None:
     """Make a synthetic county with known truth."""
     from training.county.simulate import simulate as simulated
+    from training.county.under_recording import under_recorded_shares
 
     connected = None if sources is None else [name.strip() for name in re.split("[,，]", sources) if name.strip()]
     with _refusing(), bar("Simulating households") as advance:
-        meta = simulated(out, households=households, months=months, seed=seed, sources=connected, progress=advance)
+        meta = simulated(
+            out,
+            households=households,
+            months=months,
+            seed=seed,
+            sources=connected,
+            under_recorded=under_recorded_shares(under_recorded),
+            progress=advance,
+        )
     if as_json:
         click.echo(json.dumps({"folder": str(out), "digest": meta.digest, "data_until": meta.data_until}))
     else:
@@ -88,6 +109,11 @@ def panel(name: str, raw: Path, out: Path, as_json: bool) -> None:
 @click.option("--experiment", default="povrisk", show_default=True, help="MLflow experiment.")
 @click.option("--predictions", type=click.Path(dir_okay=False, path_type=Path), help="File for the test rows.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option("--search", type=click.IntRange(0), default=6, show_default=True, help="Settings to try; 0 for none.")
+@click.option(
+    "--origins", type=click.IntRange(0), default=3, show_default=True, help="Past moments to select over; 0 for none."
+)
+@click.option("--challengers", help="Which to compare with, with commas between them; all if not given.")
 @as_json
 def train(
     folder: Path,
@@ -99,38 +125,26 @@ def train(
     experiment: str,
     predictions: Path | None,
     seed: int,
+    search: int,
+    origins: int,
+    challengers: str | None,
     as_json: bool,
 ) -> None:
-    """Train under MLflow, compare with baselines, say whether it may be published."""
+    """Train under MLflow, compare with challengers and the model in use, say whether it may be published."""
+    from training.challengers import ALL
     from training.run import summary
     from training.run import train as run
     from training.study import Plan
 
-    plan = Plan(_given(label), _given(train_until), _given(test_from), _given(test_until), split, seed)
+    which = ALL if not challengers else tuple(name.strip() for name in challengers.split(","))
+    dates = (_given(train_until), _given(test_from), _given(test_until))
+    plan = Plan(_given(label), *dates, split, seed, tries=search, origins=origins, challengers=which)
     with _refusing(), _stages() as progress:
         done = run(folder, plan, experiment=experiment, predictions=predictions, progress=progress)
     if as_json:
         click.echo(json.dumps(summary(done)))
     else:
         _print_study(done.run_id, done.store, summary(done), done.study.gates)
-
-
-@click.command()
-@click.argument("run_id")
-@click.option("--out", type=OUT, required=True, help="Bundle folder to write.")
-@as_json
-def publish(run_id: str, out: Path, as_json: bool) -> None:
-    """Copy a run's model bundle to a folder, if it passed its gates."""
-    from training.publish import publish as published
-
-    key = os.environ.get("POVRISK_BUNDLE_KEY")
-    with _refusing():
-        bundle = published(run_id, out, key=bytes.fromhex(key) if key else None)
-    if as_json:
-        click.echo(json.dumps({"bundle": str(out), "version": bundle.version, "sha256": bundle.sha256}))
-    else:
-        signed = "signed" if key else "unsigned (set POVRISK_BUNDLE_KEY to sign)"
-        click.echo(f"Bundle {bundle.name} {bundle.version} written to {out}, {signed}")
 
 
 @click.command()
@@ -185,36 +199,41 @@ def _stages() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
 
 SHOWN = {
     "auc": "AUC",
-    "average_precision": "avg precision",
-    "recall_at_5pct": "recall at 5 %",
-    "recall_at_10pct": "recall at 10 %",
-    "brier": "Brier",
+    "average_precision": "AP",
+    "recall_at_5pct": "rec. 5 %",
+    "recall_at_10pct": "rec. 10 %",
     "log_loss": "log-loss",
-    "observed_expected": "obs / exp",
+    "observed_expected": "obs/exp",
 }
 
 
-def _metrics_table(columns: dict[str, dict[str, float]]) -> Table:
-    table = Table("metric", *(name.replace("_", " ") for name in columns), title="On the test rows")
-    for metric, name in SHOWN.items():
-        cells = [f"{values[metric]:.4f}" if metric in values else "-" for values in columns.values()]
-        table.add_row(name, *cells)
+def _metrics_table(models: dict[str, dict[str, float]]) -> Table:
+    """One line a model, so that ten of them fit a terminal."""
+    table = Table("model", *SHOWN.values(), title="On the test rows")
+    for name, values in models.items():
+        table.add_row(name.replace("_", " "), *(f"{values[m]:.3f}" if m in values else "-" for m in SHOWN))
     return table
 
 
 def _print_study(run_id: str, store: str, found: dict[str, Any], passed: list[Gate]) -> None:
     console = Console()
     metrics = found["metrics"]
-    console.print(_metrics_table({"LightGBM": metrics, **found["baselines"]}))
+    console.print(found["first_line"], style="bold")
+    console.print(_metrics_table({"this model": metrics, **found["baselines"]}))
     console.print(
         f"{found['train_rows']:,} training rows; {metrics['n']:,.0f} test rows, {metrics['positives']:,.0f} with the "
-        f"outcome ({metrics['base_rate']:.1%}); best single feature: {found['best_single_feature']}"
+        f"outcome ({metrics['base_rate']:.1%}), {metrics['abstention_share']:.1%} without a score; best single "
+        f"feature: {found['best_single_feature']}"
     )
     if "auc_below_truth" in metrics:
         console.print(
             f"AUC of the true hazard {metrics['truth_auc']:.4f}; the model is {metrics['auc_below_truth']:.4f} below"
         )
+    for said in (found["search"], found["selection"], *found["notes"]):
+        if said:
+            console.print(said[0].upper() + said[1:], markup=False)
+    words = {(True, True): "pass", (True, False): "open"}
     for gate in passed:
-        console.print(f"{'pass' if gate.passed else 'FAIL'}  {gate.text}")
-    console.print("publishable" if found["publishable"] else "not publishable")
+        console.print(f"{words.get((gate.passed, gate.decided), 'FAIL')}  {gate.text}", markup=False)
+    console.print(found["why"], style="bold", markup=False)
     click.echo(f"MLflow run {run_id} in {store}")

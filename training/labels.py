@@ -13,6 +13,7 @@ from features.catalogue import CORE, Catalogue, catalogue
 from features.dataset import Dataset
 from features.definition import Text
 from features.window import Micros
+from training.publication_lag import publication_lag_days
 from training.statuses import ENDINGS, status_rows
 
 COLUMNS = ("household_id", "as_of", "at_risk", "outcome", "formerly_poor", "null_reason")
@@ -29,14 +30,19 @@ class Label:
 
     `rows(dataset, as_ofs)` gives one row per household and moment: `household_id`, `as_of` (microseconds),
     `at_risk`, `outcome` (1.0, 0.0, or NaN where it cannot be said), `formerly_poor` and `null_reason` (why the
-    outcome is NaN, else None). Where it can be known, a bool column `treated` says whether aid was given within
-    the horizon. Call `label_rows`, which also checks the answer.
+    outcome is NaN, else None). Where it can be known, the bool columns `treated` and `treated_before_entry` say whether
+    aid was given within the horizon, and `discovery_route` by which route a positive came to be seen (None for the
+    others); all three are for the evaluation and never features. Call `label_rows`, which also checks the answer.
+
+    `publication_lag_days(dataset)` is how long after the end of the horizon the outcome is taken as known; the rows of
+    moments that are not so far back are null. A label that knows from its data alone what is in, as a panel's, has 0.
     """
 
     name: str
     meaning: Text
     horizon_months: int
     rows: Callable[[Dataset, Sequence[Micros]], pd.DataFrame]
+    publication_lag_days: Callable[[Dataset], int] = lambda _: 0
 
 
 def label(name: str, dataset: Dataset) -> Label:
@@ -90,7 +96,7 @@ def status_labels(of: Catalogue) -> dict[str, Label]:
             horizon_months=HORIZON_MONTHS,
             only_formerly_poor=only_formerly_poor,
         )
-        return Label(name, meaning, HORIZON_MONTHS, rows)
+        return Label(name, meaning, HORIZON_MONTHS, rows, lambda dataset: publication_lag_days(dataset.meta, of, codes))
 
     offered = [
         waiting_for("L1", any_status, entries),

@@ -1,8 +1,8 @@
-"""Growing the boosted model: how many trees, which trees, and the calibration, all from training rows only.
+"""Growing the bag: five small-tree boosters, how many trees each needs, and the calibration, from training rows only.
 
-Households are dealt into folds. Each fold's model says when to stop and scores the households it has not seen; those
-held-out margins fit the calibration. The final model grows the average number of trees on all training rows.
-No class weights and no resampling: they wreck the probabilities.
+Households are dealt into five folds. Each member learns from four of them; the fifth says when to stop and is scored
+by a member that never saw it. Those held-out margins fit the calibration and the interval. The bag is the mean of the
+members. No class weights and no resampling: they wreck the probabilities.
 """
 
 from __future__ import annotations
@@ -16,14 +16,19 @@ import numpy as np
 import numpy.typing as npt
 
 from features.definition import Feature
+from models.bag import bagged
 from models.boosted import BoostedModel
 from models.calibration import Calibration, fit_calibration
+from training.sample import Candidate, Sample
+from training.search import Searched, searched
 from training.splits import household_folds
 
 Floats = npt.NDArray[np.float64]
 
-FOLDS = 4
-MAX_TREES = 1_500
+MEMBERS = 5
+# Beyond every challenger: one that is as good is preferred.
+BAG_COMPLEXITY = 9
+MAX_TREES = 600
 PATIENCE = 50
 TWO_THREADS_FROM_CELLS = 30_000_000
 # Small trees: two retrains then agree far more often on whom to visit than with large ones.
@@ -38,6 +43,8 @@ PARAMETERS: Mapping[str, Any] = {
     "bagging_freq": 1,
     "max_bin": 127,
     "monotone_constraints_method": "intermediate",
+    # So that a search over leaf sizes may share one binned dataset.
+    "feature_pre_filter": False,
     "deterministic": True,
     "force_row_wise": True,
     "verbosity": -1,
@@ -50,12 +57,13 @@ class LearningRefused(ValueError):
 
 @dataclass(frozen=True)
 class Learned:
-    """A grown model, its calibration, and the held-out margins of every training row."""
+    """A grown bag, its calibration, the held-out margin of every training row, and the search for its settings."""
 
     model: BoostedModel
     calibration: Calibration
     held_out_margins: Floats
     parameters: dict[str, Any]
+    search: Searched
 
     @property
     def text(self) -> str:
@@ -70,14 +78,26 @@ def learn(
     features: Sequence[Feature],
     *,
     seed: int,
+    regions: npt.NDArray[np.object_] | None = None,
+    tries: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Learned:
-    """Grow a model from rows x features in canonical order, with outcomes 0 and 1."""
+    """Grow a bag from rows x features in canonical order, with outcomes 0 and 1.
+
+    `tries` settings are searched first (`training.search`); 0 keeps the defaults. `regions` names the region of each
+    row, for calibrations that differ by region.
+    """
     positives = int(outcome.sum())
-    if positives < 2 * FOLDS or positives == len(outcome):
+    if positives < 2 * MEMBERS or positives == len(outcome):
         raise LearningRefused(
             f"{positives} of {len(outcome):,} training rows have the outcome; choose more moments, more households or "
             "another label"
+        )
+    owners = np.asarray(list(household_ids), dtype=object)
+    fold = household_folds(owners, MEMBERS, seed)
+    if len(np.unique(fold)) < MEMBERS:
+        raise LearningRefused(
+            f"the training rows come from too few households for {MEMBERS} folds; choose more households"
         )
     names = [feature.name for feature in features]
     parameters = {
@@ -86,43 +106,69 @@ def learn(
         "num_threads": _threads(values),
         "monotone_constraints": [feature.direction.value for feature in features],
     }
-    fold = household_folds(household_ids, FOLDS, seed)
-    if len(np.unique(fold)) < FOLDS:
-        raise LearningRefused(
-            f"the training rows come from too few households for {FOLDS} folds; choose more households"
-        )
-    held_out, best = np.zeros(len(outcome)), []
-    for k in range(FOLDS):
-        inside = fold != k
-        train = lgb.Dataset(values[inside], outcome[inside], feature_name=names, params=parameters)
-        valid = lgb.Dataset(values[~inside], outcome[~inside], reference=train)
+    steps = MEMBERS + (tries if tries > 1 else 0)
+    search = searched(
+        values,
+        outcome,
+        owners,
+        parameters,
+        seed=seed,
+        tries=tries,
+        progress=None if progress is None else lambda done, total: progress(done, steps),
+    )
+    parameters |= search.chosen
+    # One set of bins for all members, so that their trees fit into one file; bins know no outcome.
+    data = lgb.Dataset(values, outcome, feature_name=names, params=parameters, free_raw_data=False).construct()
+    held_out, members, grown = np.zeros(len(outcome)), [], []
+    for k in range(MEMBERS):
+        out = np.flatnonzero(fold == k)
         booster = lgb.train(
-            dict(parameters),
-            train,
+            {**parameters, "seed": _seed(seed, k)},
+            data.subset(np.flatnonzero(fold != k)),
             num_boost_round=MAX_TREES,
-            valid_sets=[valid],
+            valid_sets=[data.subset(out)],
             callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
         )
-        best.append(max(1, booster.best_iteration))
-        held_out[~inside] = booster.predict(values[~inside], raw_score=True, num_iteration=best[-1])
+        kept = max(1, booster.best_iteration)
+        held_out[out] = booster.predict(values[out], raw_score=True, num_iteration=kept)
+        members.append(str(booster.model_to_string(num_iteration=kept)))
+        # LightGBM drops the trees after the best one; they were grown all the same.
+        grown.append(min(kept + PATIENCE, MAX_TREES))
         if progress is not None:
-            progress(k + 1, FOLDS + 1)
-    n_trees = round(float(np.mean(best)))
-    whole = lgb.Dataset(values, outcome, feature_name=names, params=parameters)
-    grown = lgb.train(dict(parameters), whole, num_boost_round=n_trees)
-    if progress is not None:
-        progress(FOLDS + 1, FOLDS + 1)
-    model = BoostedModel.from_text(
-        grown.model_to_string(), tuple(names), np.asarray(np.isnan(values).any(axis=0), np.bool_)
-    )
+            progress(steps - MEMBERS + k + 1, steps)
+    text, sizes = bagged(members)
+    model = BoostedModel.from_text(text, tuple(names), np.asarray(np.isnan(values).any(axis=0), np.bool_), sizes)
     shown = {name: value for name, value in parameters.items() if name != "monotone_constraints"}
     constrained = sum(feature.direction.value != 0 for feature in features)
     return Learned(
         model,
-        fit_calibration(held_out, outcome),
+        fit_calibration(held_out, outcome, regions, household=owners),
         held_out,
-        {**shown, "n_trees": n_trees, "folds": FOLDS, "monotone_features": constrained},
+        {
+            **shown,
+            "members": MEMBERS,
+            "n_trees": sum(sizes),
+            "trees_grown": sum(grown),
+            "monotone_features": constrained,
+            "search": search.text,
+        },
+        search,
     )
+
+
+def bag_candidate(features: Sequence[Feature]) -> Candidate:
+    """The bag with its default settings, to be compared with other candidates on the same rows."""
+
+    def foretell(learned: Sample, asked: Sample, seed: int) -> Floats:
+        made = learn(learned.values, learned.outcome, learned.rows["household_id"], features, seed=seed)
+        return made.calibration.probability(made.model.margins(asked.values))
+
+    return Candidate("bag", BAG_COMPLEXITY, foretell)
+
+
+def _seed(seed: int, member: int) -> int:
+    """A seed of its own for each member: the same folds of another study must not grow the same trees."""
+    return (seed * MEMBERS + member) % (2**31 - 1)
 
 
 def _threads(values: Floats) -> int:

@@ -16,6 +16,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullForm
 
 from features.definition import GROUP_TEXT, Group
 from training.baselines import ALL_LOGISTIC, BEST_SINGLE, BEST_TRIGGER, INCOME_LOGISTIC, POINTS
+from training.challengers import CHAMPION, EBM, ONE_LIGHTGBM
 from training.evaluation import CAPACITY
 
 Floats = npt.NDArray[np.float64]
@@ -29,9 +30,13 @@ CURVE_TEXT = {
     ALL_LOGISTIC: "logistic, all features",
     POINTS: "points of the rules",
     BEST_TRIGGER: "best single trigger",
+    EBM: "EBM",
+    ONE_LIGHTGBM: "one plain LightGBM",
+    CHAMPION: "model in use",
 }
 # Okabe and Ito's palette.
 BLUE, ORANGE, GREEN, PURPLE, SKY, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#595959"
+YELLOW = "#B8860B"
 CURVE_STYLES = {
     MODEL: {"color": BLUE, "linewidth": 2.6, "linestyle": "-"},
     TRUTH: {"color": "black", "linewidth": 1.8, "linestyle": (0, (1, 1))},
@@ -40,6 +45,9 @@ CURVE_STYLES = {
     BEST_SINGLE: {"color": PURPLE, "linewidth": 1.8, "linestyle": (0, (5, 1, 1, 1, 1, 1))},
     POINTS: {"color": SKY, "linewidth": 1.8, "linestyle": (0, (8, 2))},
     BEST_TRIGGER: {"color": GREY, "linewidth": 1.8, "linestyle": (0, (3, 2))},
+    EBM: {"color": YELLOW, "linewidth": 1.8, "linestyle": (0, (6, 1))},
+    ONE_LIGHTGBM: {"color": SKY, "linewidth": 1.6, "linestyle": (0, (1, 2))},
+    CHAMPION: {"color": "black", "linewidth": 1.8, "linestyle": "--"},
 }
 TICKS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 0.95, 0.99)
 LEAST_SHOWN, MOST_SHOWN = 1e-4, 0.995

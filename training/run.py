@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,16 @@ import pyarrow.parquet as pq
 
 from features.dataset import read_meta
 from features.window import from_micros
+from models.bundle import Bundle, read_bundle
+from training import registry
+from training.acceptance import why
+from training.audit_report import as_json as audit_json
+from training.audit_report import page as audit_page
+from training.candidate_bundle import write_candidate
+from training.card import CARD, write_card
+from training.comparison import first_line
 from training.report import figures, report
-from training.study import Plan, Progress, Study, study, write_candidate
+from training.study import Plan, Progress, Study, study
 
 # Before mlflow is imported: no telemetry, no unpickling of whatever lies in a store, and minutes of silent retrying
 # against a dead tracking server turned into seconds.
@@ -38,7 +46,6 @@ from git import InvalidGitRepositoryError, NoSuchPathError, Repo
 SQLITE = "sqlite:///"
 DEFAULT_STORE = f"{SQLITE}mlflow.db"
 DEFAULT_EXPERIMENT = "povrisk"
-BUNDLE_ARTIFACT = "bundle"
 
 
 @dataclass(frozen=True)
@@ -83,19 +90,27 @@ def train(
     progress: Progress | None = None,
 ) -> Trained:
     """Run a study on a dataset folder and log it. `predictions` names a file for the test rows (Parquet or CSV)."""
-    read_meta(folder)
+    meta = read_meta(folder)
     store = use_store()
     # Before the study: a store that cannot be reached must not cost its hours.
     enter_experiment(experiment)
-    done = study(folder, plan, progress)
+    champion = _champion(f"{meta.name}-{plan.label or meta.default_label}")
+    done = study(folder, plan, progress, champion)
     if predictions is not None:
         write_predictions(done, predictions)
     with mlflow.start_run() as run, tempfile.TemporaryDirectory() as scratch:
-        _log(done, plan, run.info.run_id, Path(scratch))
+        _log(done, plan, run.info.run_id, Path(scratch), champion)
         return Trained(run.info.run_id, store, done)
 
 
-def _log(done: Study, plan: Plan, run_id: str, scratch: Path) -> None:
+def _champion(name: str) -> Bundle | None:
+    """The bundle in use for this dataset and label, which the new model must not be behind; None if there is none."""
+    with tempfile.TemporaryDirectory() as scratch:
+        fetched = registry.champion(name, Path(scratch))
+        return None if fetched is None else read_bundle(fetched)
+
+
+def _log(done: Study, plan: Plan, run_id: str, scratch: Path, champion: Bundle | None) -> None:
     meta = done.dataset.meta
     mlflow.set_tags(
         {
@@ -127,13 +142,24 @@ def _log(done: Study, plan: Plan, run_id: str, scratch: Path) -> None:
         mlflow.log_figure(figure, f"plots/{name}.png")
     mlflow.log_text(report(done), "report.md")
     mlflow.log_dict(done.split.description, "split.json")
+    mlflow.log_dict({"tries": [asdict(tried) for tried in done.learned.search.tries]}, "search.json")
+    if done.audit is not None:
+        mlflow.log_dict(audit_json(done.audit), "audit.json")
+        for lang in ("zh", "en"):
+            page = audit_page(done.audit, lang, title=f"{meta.name} · {done.label.name} · {done.train_until}")
+            mlflow.log_text(page, f"audit.{lang}.md")
     mlflow.lightgbm.log_model(
         done.learned.model.booster, name="model", pip_requirements=[f"lightgbm=={version('lightgbm')}"]
     )
-    bundle = scratch / BUNDLE_ARTIFACT
-    sha256 = write_candidate(done, bundle, {"version": candidate_version(done), "run_id": run_id})
+    bundle = scratch / registry.BUNDLE_ARTIFACT
+    judged_against = None if champion is None else {"version": champion.version, "bundle_sha256": champion.sha256}
+    sha256 = write_candidate(
+        done, bundle, {"version": candidate_version(done), "run_id": run_id, "champion": judged_against}
+    )
     mlflow.set_tag("bundle_sha256", sha256)
-    mlflow.log_artifacts(str(bundle), BUNDLE_ARTIFACT)
+    mlflow.log_artifacts(str(bundle), registry.BUNDLE_ARTIFACT)
+    mlflow.log_artifacts(str(write_card(read_bundle(bundle), scratch)), CARD)
+    registry.register(run_id, bundle)
 
 
 def candidate_version(done: Study) -> str:
@@ -185,6 +211,12 @@ def summary(done: Trained) -> dict[str, Any]:
         "baselines": done.study.baseline_metrics,
         "best_single_feature": done.study.best_single_feature,
         "best_trigger": done.study.best_trigger,
+        "comparisons": [{**one._asdict(), "difference": one.difference._asdict()} for one in done.study.comparisons],
+        "first_line": first_line(done.study.comparisons),
+        "selection": None if done.study.selection is None else done.study.selection.text,
+        "search": done.study.learned.search.text,
+        "notes": list(done.study.notes),
         "publishable": done.study.is_publishable,
-        "gates": [{"name": g.name, "passed": g.passed, "text": g.text} for g in done.study.gates],
+        "why": why(done.study.gates),
+        "gates": [{"name": g.name, "passed": g.passed, "decided": g.decided, "text": g.text} for g in done.study.gates],
     }

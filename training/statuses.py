@@ -29,10 +29,14 @@ from features.window import (
     as_of_moment,
     has_not_ended,
     horizon_end,
+    is_after,
     is_known,
     is_within_horizon,
     months_before,
 )
+from training import discovery
+from training.discovery import Clues, discovery_routes
+from training.publication_lag import publication_lag_days
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -78,16 +82,21 @@ def status_rows(
 
     Columns: `household_id`; `as_of` in microseconds; `at_risk` (somebody lives there and the household is not known
     to be in one of the statuses); `outcome` 1.0 if it enters one in `(as_of, as_of + horizon]`, 0.0 if not, NaN if
-    that cannot be said; `formerly_poor` as known at `as_of`; `treated` (aid was given within the horizon);
-    `null_reason`. An entry counts for the household it was filed for.
+    that cannot be said; `formerly_poor` as known at `as_of`; `treated` (aid was given within the horizon, aid that
+    runs on included); `treated_before_entry` (the same, but before the first entry where there is one: only such aid
+    can have delayed the entry, what follows it cannot); `discovery_route` of the positives (see
+    `training.discovery`), None for the others; `null_reason`. An entry and aid count for the household they were
+    filed for. Treated households stay in: aid that somebody is given is part of what is foreseen.
     """
     zone, data_until = dataset.meta.time_zone, as_of_moment(dataset.meta.data_until, dataset.meta.time_zone)
-    publication_lag = max(catalogue.by_code[code].lag_days[1] for code in entry_codes) * MICROS_PER_DAY
+    publication_lag = publication_lag_days(dataset.meta, catalogue, entry_codes) * MICROS_PER_DAY
     exits = chain.from_iterable(ENDINGS[code].exits for code in entry_codes)
-    record = _record(dataset, catalogue, {*entry_codes, *exits, *FORMERLY_POOR, *TREATMENTS})
+    clue_codes = chain.from_iterable(discovery.CODES.values())
+    record = _record(dataset, catalogue, {*entry_codes, *exits, *FORMERLY_POOR, *TREATMENTS, *clue_codes})
     statuses = [_status(record, code, zone) for code in entry_codes]
     entries = record.known_at(data_until, record.of(entry_codes))
     treatments = record.known_at(data_until, record.of(TREATMENTS))
+    clues = _clues(record, data_until)
     former = record.of(FORMERLY_POOR)
     people = record.history.members
     people_today = _as_seen_from(people, data_until)
@@ -103,7 +112,8 @@ def status_rows(
         today = homes(people_today, as_of)
         entered_unseen = _marked(n, *(status.households(record, data_until, as_of, today) for status in statuses))
         formerly_poor = _marked(n, record.household(record.happened_by(as_of, record.known_at(as_of, former))))
-        enters = _marked(n, record.household(record.within(as_of, end, entries)))
+        entered = record.first_moment(record.within(as_of, end, entries))
+        enters = entered != NEVER
         remaining = homes(people_today, end)
         dissolves = ~_marked(n, remaining.household[remaining.is_member])
         reasons = {
@@ -116,6 +126,10 @@ def status_rows(
             DISSOLVED: dissolves & ~enters,
         }
         is_null = np.logical_or.reduce(list(reasons.values()))
+        aid = record.within(as_of, end, treatments)
+        positive = np.flatnonzero(enters & ~is_null)
+        route = np.full(n, None, dtype=object)
+        route[positive] = discovery_routes(positive, entered[positive], clues)
         pieces.append(
             {
                 "household_id": ids,
@@ -123,7 +137,9 @@ def status_rows(
                 "at_risk": is_inhabited & ~in_status & ~reasons[NOT_FORMERLY_POOR],
                 "outcome": np.where(is_null, np.nan, enters.astype(np.float64)),
                 "formerly_poor": formerly_poor,
-                "treated": _marked(n, record.household(record.within(as_of, end, treatments))),
+                "treated": _marked(n, record.household(aid)),
+                "treated_before_entry": _marked(n, record.household(record.before(entered, aid))),
+                "discovery_route": route,
                 "null_reason": _first_that_holds(n, reasons),
             }
         )
@@ -159,6 +175,22 @@ class _Record:
         """Those inside the horizon."""
         return rows[is_within_horizon(self.history.occurred[rows], np.array(as_of), np.array(end))]
 
+    def before(self, end: Ints, rows: Ints) -> Ints:
+        """Those before a moment that each household has of its own."""
+        return rows[is_after(end[self.household(rows)], self.history.occurred[rows])]
+
+    def first_moment(self, rows: Ints) -> Ints:
+        """The earliest of them by household, `NEVER` where a household has none."""
+        first = np.full(len(self.history.household_ids), NEVER, np.int64)
+        np.minimum.at(first, self.household(rows), self.history.occurred[rows])
+        return first
+
+    def told_by(self, source: str) -> Ints:
+        """Those that one source reported."""
+        sources = self.history.sources
+        number = sources.index(source) if source in sources else len(sources)
+        return np.flatnonzero(self.history.source_number == number)
+
     def household(self, rows: Ints) -> Ints:
         """The households they were filed for."""
         return self.history.household[rows]
@@ -191,7 +223,8 @@ class _Status:
 def _record(dataset: Dataset, catalogue: Catalogue, codes: set[str]) -> _Record:
     events = dataset.events
     # A row of another kind may replace one of ours, so every replacing row is kept.
-    read = events[events["code"].isin(list(codes)) | events["supersedes"].notna()]
+    is_ours = events["source"] == discovery.SOURCE
+    read = events[events["code"].isin(list(codes)) | events["supersedes"].notna() | is_ours]
     history = history_from_tables(
         read, dataset.members, dataset.households, catalogue, time_zone=dataset.meta.time_zone
     )
@@ -200,6 +233,14 @@ def _record(dataset: Dataset, catalogue: Catalogue, codes: set[str]) -> _Record:
     is_kept_for_person = of_person[history.code] & (history.person >= 0)
     holder = np.where(is_kept_for_person, n_households + history.person, history.household)
     return _Record(history, holder, n_households + history.members.n_persons)
+
+
+def _clues(record: _Record, data_until: Micros) -> dict[str, Clues]:
+    """What may have led somebody to a household, by route."""
+    rows = {route: record.known_at(data_until, record.of(codes)) for route, codes in discovery.CODES.items()}
+    rows[discovery.MODEL] = record.known_at(data_until, record.told_by(discovery.SOURCE))
+    moment = dict.fromkeys(rows, record.history.occurred) | {discovery.PUSH: record.history.known_from}
+    return {route: Clues(record.household(each), moment[route][each]) for route, each in rows.items()}
 
 
 def _status(record: _Record, entry_code: str, time_zone: str) -> _Status:
@@ -256,5 +297,6 @@ def _first_that_holds(n: int, reasons: Mapping[str, Bools]) -> npt.NDArray[np.ob
 
 def _stacked(pieces: Sequence[Mapping[str, npt.NDArray[np.generic]]]) -> pd.DataFrame:
     columns = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
-    reasons = pd.Series(columns.pop("null_reason"), dtype=object)
-    return pd.DataFrame(columns).assign(null_reason=reasons)
+    # Words with gaps: pandas would make its own kind of text of them, where None is NaN.
+    words = {name: pd.Series(columns.pop(name), dtype=object) for name in ("discovery_route", "null_reason")}
+    return pd.DataFrame(columns).assign(**words)

@@ -1,12 +1,10 @@
-"""One training study, without any tracker: data in, model, test rows, comparison and candidate bundle out."""
+"""One training study, without any tracker: data in; model, test rows, comparison, audit, gates and candidate out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from importlib.metadata import version
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,29 +12,47 @@ import pandas as pd
 
 from features.catalogue import CORE, Catalogue, catalogue
 from features.dataset import Dataset, read_dataset
+from features.history import History
 from features.intake import admitted
-from features.window import micros_of
-from models.bundle import GOLDEN_ROWS, write_bundle
+from models.abstention import Limits
+from models.bundle import GOLDEN_ROWS, Bundle
+from models.certainty import Certainty
 from models.tier import Bands
-from training.acceptance import Gate, gates
-from training.baselines import Baselines, baselines
-from training.evaluation import evaluate, evaluate_rows
+from training.abstained import abstained
+from training.acceptance import Gate, gates, is_publishable
+from training.audit import Audit, nothing_to_audit, study_audit
+from training.baselines import Baselines
+from training.certainty import certainty_of
+from training.challengers import ALL, CHAMPION, candidates, challengers, champion_probability
+from training.comparison import METRICS, Comparison, clusters_of, comparisons
+from training.evaluation import evaluate
+from training.judged import judged_rows, regions
 from training.labels import Label, label, label_rows
-from training.learning import Learned, learn
+from training.learning import Learned, bag_candidate, learn
+from training.metrics import headline_metrics
 from training.moments import last_day, moments
 from training.rows import dataset_history, in_canonical_order, vectors_of
 from training.rule_scores import RulesLeftOut, rule_baselines
+from training.sample import Sample
+from training.search import TRIES
+from training.selection import Selection, over_origins, selection
 from training.splits import Split, split
+from training.splitter import TemporalSplitter
 
 Floats = npt.NDArray[np.float64]
 IMPORTANCE_ROWS = 4_000
+COMPARED_BY = (*METRICS, "recall_at_10pct")
 # Enough to place a household to a tenth of a percent, and too few to be anybody's score.
 REFERENCE_SCORES = 1_001
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the user asked for; `None` takes the dataset's own default. Dates are days whose end is the moment."""
+    """What the user asked for; `None` takes the dataset's own default. Dates are days whose end is the moment.
+
+    `tries` is the budget of the search for settings, `origins` over how many past moments the candidates are compared
+    for the selection; 0 leaves either out. `challengers` are those of `training.challengers.ALL` to compare with.
+    """
 
     label: str | None = None
     train_until: str | None = None
@@ -44,15 +60,18 @@ class Plan:
     test_until: str | None = None
     split: str = "time+household"
     seed: int = 1
+    tries: int = TRIES
+    origins: int = 3
+    challengers: tuple[str, ...] = ALL
 
 
 @dataclass(frozen=True)
 class Study:
     """Everything a study found.
 
-    `test` has household_id, as_of, outcome, probability and one `baseline_<name>` column a baseline; it stays on the
-    user's machine. All else is free of household identifiers. `rules_left_out` says why a dataset of the core
-    catalogue is not compared with its rules.
+    `test` are the judged rows (`training.judged`); they stay on the user's machine. All else is free of household
+    identifiers.
+    `notes` say what was left out of the comparison or the audit, and why.
     """
 
     dataset: Dataset
@@ -60,13 +79,16 @@ class Study:
     label: Label
     split: Split
     learned: Learned
+    certainty: Certainty
     train_rows: int
     test: pd.DataFrame
     metrics: dict[str, float]
     baseline_metrics: dict[str, dict[str, float]]
+    comparisons: list[Comparison]
+    audit: Audit | None
+    selection: Selection | None
     best_single_feature: str
     best_trigger: str | None
-    rules_left_out: str | None
     gates: list[Gate]
     bands: Bands
     reference: Floats
@@ -76,27 +98,118 @@ class Study:
     explained_values: Floats
     contributions: Floats
     train_until: str
+    publication_lag_days: int
+    notes: tuple[str, ...] = field(default=())
 
     @property
     def is_publishable(self) -> bool:
         """Whether every gate is passed."""
-        return all(gate.passed for gate in self.gates)
+        return is_publishable(self.gates)
 
 
 Progress = Callable[[str], Callable[[int, int], None]]
+NO_PROGRESS: Progress = lambda stage: lambda done, total: None  # noqa: E731
 
 
-def study(folder: Path, plan: Plan, progress: Progress | None = None) -> Study:
-    """Run the study on a dataset folder. `progress(stage)` gives the bar of a stage."""
-    bar = progress or (lambda stage: lambda done, total: None)
+def study(folder: Path, plan: Plan, progress: Progress | None = None, champion: Bundle | None = None) -> Study:
+    """Run the study on a dataset folder. `progress(stage)` gives the bar of a stage; `champion` is the bundle in use,
+    which is judged on the same rows and must not be behind."""
+    bar = progress or NO_PROGRESS
     dataset = read_dataset(folder)
     chosen = catalogue(dataset.meta.catalogue)
     dataset = admitted(dataset, chosen)
     foreseen = label(plan.label or dataset.meta.default_label, dataset)
-    grid = moments(dataset.meta, until=plan.test_until)
     bar("Labels")(0, 1)
+    rows, divided, lag_days, notes = _divided(dataset, foreseen, plan)
+    bar("Labels")(1, 1)
+    history = dataset_history(dataset, chosen)
+    train, test = rows[divided.train].reset_index(drop=True), rows[divided.test].reset_index(drop=True)
+    learns = Sample(vectors_of(history, train, bar("Vectors (training)")), train)
+    of_region = regions(dataset, train)
+    learned = learn(
+        learns.values,
+        learns.outcome,
+        train["household_id"],
+        chosen.features,
+        seed=plan.seed,
+        regions=of_region,
+        tries=plan.tries,
+        progress=bar("Growing trees"),
+    )
+    sample = np.random.default_rng(plan.seed).permutation(len(train))[:IMPORTANCE_ROWS]
+    contributions = learned.model.contributions(learns.values[sample])[0] * learned.calibration.slope
+    importance = np.abs(contributions).mean(axis=0)
+    certainty = certainty_of(
+        learns.values,
+        train,
+        learned.held_out_margins,
+        learned.calibration,
+        names=chosen.names,
+        members=learned.model.members,
+        dataset=dataset,
+        region=of_region,
+    )
+    asked = Sample(vectors_of(history, test, bar("Vectors (test)")), test)
+    left_out = abstained(history, test, learned.model, importance, limits=Limits(), ranges=certainty.ranges)
+    probability = learned.calibration.probability(learned.model.margins(asked.values), regions(dataset, test))
+    compared, best_trigger = _challenged(dataset, history, chosen, learns, asked, plan, champion, bar, notes)
+    judged = judged_rows(test, probability, left_out, compared.probabilities, dataset)
+    clusters, _ = clusters_of(judged)
+    metrics = headline_metrics(judged, clusters, seed=plan.seed)
+    baseline_metrics = {name: evaluate(judged["outcome"], told) for name, told in compared.probabilities.items()}
+    against = comparisons(judged, COMPARED_BY, seed=plan.seed)
+    audited = _audited(dataset, judged, plan, history, notes, bar)
+    held_out = learned.calibration.probability(learned.held_out_margins, of_region)
+    known_until = int(test["as_of"].min()) if "time" in plan.split else dataset.meta.data_until
+    return Study(
+        dataset=dataset,
+        catalogue=chosen,
+        label=foreseen,
+        split=divided,
+        learned=learned,
+        certainty=certainty,
+        train_rows=len(train),
+        test=judged,
+        metrics=metrics,
+        baseline_metrics=baseline_metrics,
+        comparisons=against,
+        audit=audited,
+        selection=_selected(learns, chosen, dataset, plan, lag_days, foreseen.horizon_months, known_until, bar),
+        best_single_feature=compared.best_single_feature,
+        best_trigger=best_trigger,
+        gates=gates(
+            metrics,
+            baseline_metrics,
+            comparisons=against,
+            audit=[] if audited is None else audited.gates(),
+            abstention_share=float(judged["abstained"].mean()),
+            champion=None if champion is None else champion.version,
+        ),
+        bands=Bands.from_scores(held_out),
+        reference=np.quantile(held_out, np.linspace(0.0, 1.0, REFERENCE_SCORES)),
+        base_rate=float(learns.outcome.mean()),
+        importance=importance,
+        golden_values=_golden(learns.values, plan.seed),
+        explained_values=learns.values[sample],
+        contributions=contributions,
+        train_until=last_day(int(train["as_of"].max()), dataset.meta),
+        publication_lag_days=lag_days,
+        notes=tuple(notes),
+    )
+
+
+def _divided(dataset: Dataset, foreseen: Label, plan: Plan) -> tuple[pd.DataFrame, Split, int, list[str]]:
+    """The labelled rows in their canonical order, which side each is on, the publication lag, and what is to note."""
+    grid = moments(dataset.meta, until=plan.test_until)
     rows = label_rows(foreseen, dataset, grid)
     rows = in_canonical_order(rows[rows["at_risk"] & rows["outcome"].notna()])
+    lag_days, notes = foreseen.publication_lag_days(dataset), []
+    is_set = plan.train_until is not None and plan.test_from is not None and "time" in plan.split
+    if is_set and lag_days:
+        notes.append(
+            f"both ends of the gap were given: outcomes of the last {lag_days} days before the first test moment may "
+            "not have been on record then"
+        )
     divided = split(
         rows,
         kind=plan.split,
@@ -104,125 +217,96 @@ def study(folder: Path, plan: Plan, progress: Progress | None = None) -> Study:
         test_from=plan.test_from,
         test_until=plan.test_until,
         horizon_months=foreseen.horizon_months,
+        publication_lag_days=0 if is_set else lag_days,
         time_zone=dataset.meta.time_zone,
         seed=plan.seed,
     )
-    bar("Labels")(1, 1)
-    history = dataset_history(dataset, chosen)
-    train, test = rows[divided.train].reset_index(drop=True), rows[divided.test].reset_index(drop=True)
-    train_values = vectors_of(history, train, bar("Vectors (training)"))
-    test_values = vectors_of(history, test, bar("Vectors (test)"))
-    outcome = train["outcome"].to_numpy(np.float64)
-    learned = learn(
-        train_values, outcome, train["household_id"], chosen.features, seed=plan.seed, progress=bar("Growing trees")
-    )
-    probability = learned.calibration.probability(learned.model.margins(test_values))
-    bar("Baselines")(0, 1)
-    compared = baselines(
-        train_values, outcome, test_values, chosen.features, plan.seed, household_ids=train["household_id"]
-    )
-    bar("Baselines")(1, 1)
-    best_trigger, left_out = None, None
-    if chosen.name == CORE:
+    return rows, divided, lag_days, notes
+
+
+def _challenged(
+    dataset: Dataset,
+    history: History,
+    of: Catalogue,
+    learns: Sample,
+    asked: Sample,
+    plan: Plan,
+    champion: Bundle | None,
+    bar: Progress,
+    notes: list[str],
+) -> tuple[Baselines, str | None]:
+    """Probabilities of every challenger on the test rows, and the trigger that was the best in training."""
+    compared = challengers(learns, asked, of.features, plan.seed, bar("Challengers"), plan.challengers)
+    found, best_trigger = dict(compared.probabilities), None
+    if of.name == CORE:
         try:
-            by_rules = rule_baselines(history, train, test, bar("Rules"))
+            by_rules = rule_baselines(history, learns.rows, asked.rows, bar("Rules"))
             best_trigger = by_rules.best_trigger
-            compared = replace(compared, probabilities=compared.probabilities | by_rules.probabilities)
+            found |= by_rules.probabilities
         except RulesLeftOut as why:
-            left_out = str(why)
-    judged = _judged(test, probability, compared, dataset)
-    metrics = evaluate_rows(judged, seed=plan.seed)
-    baseline_metrics = {
-        name: evaluate(judged["outcome"], forecast) for name, forecast in compared.probabilities.items()
-    }
-    held_out = learned.calibration.probability(learned.held_out_margins)
-    sample = np.random.default_rng(plan.seed).permutation(len(train_values))[:IMPORTANCE_ROWS]
-    contributions = learned.model.contributions(train_values[sample])[0] * learned.calibration.slope
-    return Study(
-        dataset=dataset,
-        catalogue=chosen,
-        label=foreseen,
-        split=divided,
-        learned=learned,
-        train_rows=len(train),
-        test=judged,
-        metrics=metrics,
-        baseline_metrics=baseline_metrics,
-        best_single_feature=compared.best_single_feature,
-        best_trigger=best_trigger,
-        rules_left_out=left_out,
-        gates=gates(metrics, baseline_metrics),
-        bands=Bands.from_scores(held_out),
-        reference=np.quantile(held_out, np.linspace(0.0, 1.0, REFERENCE_SCORES)),
-        base_rate=float(outcome.mean()),
-        importance=np.abs(contributions).mean(axis=0),
-        golden_values=_golden(train_values, plan.seed),
-        explained_values=train_values[sample],
-        contributions=contributions,
-        train_until=last_day(int(train["as_of"].max()), dataset.meta),
+            notes.append(f"not compared with the rules: {why}")
+    if champion is not None:
+
+        def values_of(theirs: Catalogue) -> Floats:
+            if theirs.digest == of.digest:
+                return asked.values
+            return vectors_of(dataset_history(dataset, theirs), asked.rows)
+
+        said = champion_probability(champion, values_of, regions(dataset, asked.rows))
+        found[CHAMPION] = said.probability
+        notes.append(
+            f"the model in use is {champion.name} {champion.version}; it may have learned from test households"
+        )
+        if said.n_at_base_rate:
+            notes.append(f"it could not score {said.n_at_base_rate / len(asked.rows):.1%} of the rows (its base rate)")
+    return replace(compared, probabilities=found), best_trigger
+
+
+def _audited(
+    dataset: Dataset,
+    judged: pd.DataFrame,
+    plan: Plan,
+    history: History,
+    notes: list[str],
+    bar: Progress,
+) -> Audit | None:
+    why_not = nothing_to_audit(judged)
+    if why_not is not None:
+        notes.append(f"not audited: {why_not}")
+        return None
+    advance = bar("Fairness audit")
+    advance(0, 1)
+    found = study_audit(dataset, judged, judged["coverage"], plan.seed, history=history)
+    advance(1, 1)
+    return found
+
+
+def _selected(
+    learns: Sample,
+    of: Catalogue,
+    dataset: Dataset,
+    plan: Plan,
+    lag_days: int,
+    horizon_months: int,
+    known_until: int | str,
+    bar: Progress,
+) -> Selection | None:
+    """Which candidate to use by what would have been known at earlier moments; training rows only."""
+    if plan.origins < 1:
+        return None
+    splitter = TemporalSplitter(
+        time_zone=dataset.meta.time_zone,
+        horizon_months=horizon_months,
+        publication_lag_days=lag_days,
+        origins=plan.origins,
+        step_months=max(3, dataset.meta.moments.step_months),
+        # Nothing younger than the first test moment may have a say. Households need not be held out once more: none
+        # of the test is here, and an origin would be left with too few outcomes to tell candidates apart.
+        data_until=known_until,
+        seed=plan.seed,
     )
-
-
-def write_candidate(done: Study, folder: Path, facts: dict[str, Any]) -> str:
-    """Write the study's model as a bundle; gates and metrics go into its manifest. Returns its SHA-256."""
-    meta = done.dataset.meta
-    trees = done.learned.text
-    return write_bundle(
-        folder,
-        model_text=trees,
-        catalogue=done.catalogue,
-        calibration=done.learned.calibration,
-        bands=done.bands,
-        reference=done.reference,
-        base_rate=done.base_rate,
-        importance=done.importance,
-        had_unknown=done.learned.model.had_unknown,
-        golden_values=done.golden_values,
-        facts={
-            "name": f"{meta.name}-{done.label.name}",
-            "label": {
-                "name": done.label.name,
-                "horizon_months": done.label.horizon_months,
-                "zh": done.label.meaning.zh,
-                "en": done.label.meaning.en,
-            },
-            "data": {
-                "name": meta.name,
-                "digest": meta.digest,
-                "provenance": meta.provenance,
-                "catalogue": meta.catalogue,
-                "currency": meta.currency,
-                "time_zone": meta.time_zone,
-                "regions": list(meta.regions),
-                "sources": {name: list(lag) for name, lag in meta.sources.items()},
-            },
-            "training": {
-                "rows": done.train_rows,
-                "train_until": done.train_until,
-                "split": done.split.description,
-                "parameters": done.learned.parameters,
-            },
-            "metrics": done.metrics,
-            "baselines": done.baseline_metrics,
-            "gates": [
-                {"name": g.name, "passed": g.passed, "value": g.value, "bound": g.bound, "text": g.text}
-                for g in done.gates
-            ],
-            "libraries": {name: version(name) for name in ("lightgbm", "numpy", "pandas", "scikit-learn")},
-            **facts,
-        },
-    )
-
-
-def _judged(test: pd.DataFrame, probability: Floats, compared: Baselines, dataset: Dataset) -> pd.DataFrame:
-    judged = test.assign(probability=probability)
-    for name, forecast in compared.probabilities.items():
-        judged[f"baseline_{name}"] = forecast
-    if dataset.truth is not None and len(test):
-        truth = dataset.truth.assign(as_of=micros_of(dataset.truth["as_of"]))
-        joined = test.merge(truth, on=["household_id", "as_of"], how="left", validate="one_to_one")
-        judged["hazard"] = joined["hazard_12m"].to_numpy(np.float64)
-    return judged
+    every = (*candidates(of.features, plan.challengers), bag_candidate(of.features))
+    return selection(over_origins(every, learns, splitter, plan.seed, progress=bar("Selection over time")))
 
 
 def _golden(values: Floats, seed: int) -> Floats:

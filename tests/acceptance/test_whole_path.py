@@ -112,7 +112,8 @@ def test_a_published_bundle_verifies_and_carries_its_gates(place: Place, bundle:
     checks = json.loads(place.run("povrisk", "verify", str(bundle), "--json"))
     assert "golden rows" in json.dumps(checks)
     manifest = json.loads((bundle / "manifest.json").read_text("utf-8"))
-    assert [gate["passed"] for gate in manifest["gates"]] == [True] * 4
+    assert len(manifest["gates"]) >= 9
+    assert all(gate["passed"] for gate in manifest["gates"])
 
 
 def test_a_run_with_a_failed_gate_is_not_published(place: Place, run_id: str, tmp_path: Path) -> None:

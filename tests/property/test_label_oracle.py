@@ -23,7 +23,9 @@ EVENT_COLUMNS = (
 DAY = 86_400_000_000
 START = parsed("2019-01-01", ZONE)
 DATA_UNTIL = "2021-12-31"
+CLUES = {"SLF//APPLY": "self", "GRD//VISIT": "visit", "DST//FIRE": "push"}
 CODES = [*ENDINGS, *(ending.exits[0] for ending in ENDINGS.values()), "MON//OUT_OF_POVERTY", "LS//GRANT", "EMP//WAGE"]
+CODES += CLUES
 OF_PERSON = {"TK//ENTER", "TK//EXIT", "EMP//WAGE"}
 
 
@@ -54,7 +56,7 @@ def counties(draw: st.DrawFn) -> Dataset:
         person = draw(st.sampled_from([None, *persons])) if code in OF_PERSON else None
         one = dict.fromkeys(EVENT_COLUMNS) | {"event_id": f"e{i}", "household_id": draw(st.sampled_from(houses))}
         one |= {"person_id": person, "code": code, "occurred_at": at(occurred), "known_at": at(occurred + draw(lags))}
-        one |= {"source": "民政", "status": "original"}
+        one |= {"source": draw(st.sampled_from(["民政"] * 9 + ["povrisk"])), "status": "original"}
         if events and draw(st.integers(0, 3)) == 0:
             target = draw(st.sampled_from(events))
             one |= {"household_id": target["household_id"], "supersedes": target["event_id"]}
@@ -150,14 +152,29 @@ def slow_rows(name: str, dataset: Dataset, as_of: int) -> list[tuple[Any, ...]]:
                 return True
         return False
 
-    def happens(house: str, wanted: Sequence[str]) -> bool:
-        return any(
-            one["household_id"] == house
+    def happenings(house: str, wanted: Sequence[str]) -> list[int]:
+        return [
+            one["occurred_at"]
+            for one in events
+            if one["household_id"] == house
             and one["code"] in wanted
             and seen(one, until)
             and as_of < one["occurred_at"] <= end
-            for one in events
-        )
+        ]
+
+    def route(house: str, entered: int) -> str:
+        """The first clue in the window, self and visit before push, the model before everything."""
+        clues = []
+        for one in events:
+            if one["household_id"] != house or not seen(one, until):
+                continue
+            if one["source"] == "povrisk" and entered - 180 * DAY <= one["occurred_at"] <= entered:
+                return "model"
+            kind = CLUES.get(one["code"])
+            when = one["known_at" if kind == "push" else "occurred_at"]
+            if kind and entered - 90 * DAY <= when <= entered:
+                clues.append((kind == "push", when, kind != "visit", kind))
+        return min(clues)[-1] if clues else "unknown"
 
     rows = []
     for house in sorted(dataset.households["household_id"]):
@@ -176,7 +193,8 @@ def slow_rows(name: str, dataset: Dataset, as_of: int) -> list[tuple[Any, ...]]:
         elif name == "L2" and not former:
             reason = NOT_FORMERLY_POOR
         at_risk = reason is None
-        enters = happens(house, codes)
+        entries = happenings(house, codes)
+        enters = bool(entries)
         if at_risk and end + lag > until:
             reason = NOT_MATURE
         elif at_risk and inside(house, until):
@@ -184,7 +202,10 @@ def slow_rows(name: str, dataset: Dataset, as_of: int) -> list[tuple[Any, ...]]:
         elif at_risk and not enters and not inhabited(house, end, until):
             reason = DISSOLVED
         outcome = float(enters) if reason is None else None
-        rows.append((house, at_risk, outcome, former, happens(house, ["LS//GRANT"]), reason))
+        aid = happenings(house, ["LS//GRANT"])
+        before = any(not enters or given < min(entries) for given in aid)
+        how = route(house, min(entries)) if outcome else None
+        rows.append((house, at_risk, outcome, former, bool(aid), before, how, reason))
     return rows
 
 
@@ -199,7 +220,7 @@ def test_labels_agree_with_a_plain_loop(dataset: Dataset, name: str, days: list[
         part = rows[rows["as_of"] == as_of]
         found = [
             (r.household_id, r.at_risk, None if math.isnan(r.outcome) else r.outcome, r.formerly_poor, r.treated,
-             r.null_reason)
+             r.treated_before_entry, r.discovery_route, r.null_reason)
             for r in part.itertuples()
         ]  # fmt: skip
         assert found == slow_rows(name, dataset, as_of)

@@ -38,7 +38,7 @@ FIELDS = {
     "schema", "assessment_id", "household_id", "as_of", "valid_until", "horizon_months", "status", "probability",
     "interval", "per_100", "base_rate_per_100", "tier", "tier_basis", "points", "poverty_types", "dimensions",
     "reasons", "contributions", "triggers", "data_gaps", "data_quality", "questions", "policy_candidates", "limits",
-    "model", "decision", "decision_authority",
+    "abstention", "low_confidence", "model", "decision", "decision_authority",
 }  # fmt: skip
 SCORED = ("scored", "scored_low_confidence")
 
@@ -107,8 +107,15 @@ def test_every_field_of_the_contract_is_there_whatever_the_status(
         assert len(record["questions"]) <= 8
 
 
-def test_what_later_versions_fill_is_empty_and_not_invented(records: list[dict[str, Any]]) -> None:
-    assert all(record["interval"] is None for record in records)
+def test_an_interval_holds_the_probability_and_is_not_invented(
+    records: list[dict[str, Any]], opened_bundle: Bundle
+) -> None:
+    for record in records:
+        is_known = opened_bundle.certainty.bounds is not None and record["probability"] is not None
+        assert (record["interval"] is not None) == is_known
+        if is_known:
+            low, high = record["interval"]
+            assert 0 <= low <= record["probability"] <= high <= 1
 
 
 def test_the_rules_speak_about_every_household(records: list[dict[str, Any]]) -> None:
@@ -145,8 +152,11 @@ def test_a_scored_record_agrees_with_itself(scored: list[dict[str, Any]], opened
             assert ATTENTION.index(record["tier"]) <= ATTENTION.index(band)
             assert ("probability" in record["tier_basis"]) == (record["tier"] == band)
         assert record["per_100"] == pytest.approx(100 * probability, abs=0.5)
-        is_thin = record["data_quality"]["coverage"] < LOW_COVERAGE
-        assert record["status"] == ("scored_low_confidence" if is_thin else "scored")
+        doubts = [each["code"] for each in record["low_confidence"]]
+        assert ("low_coverage" in doubts) == (record["data_quality"]["coverage"] < LOW_COVERAGE)
+        assert set(doubts) <= {"low_coverage", "interval_over_tiers"}
+        assert record["status"] == ("scored_low_confidence" if doubts else "scored")
+        assert record["abstention"] == []
 
 
 def test_moments_are_written_in_the_zone_of_the_data(records: list[dict[str, Any]]) -> None:
@@ -315,9 +325,12 @@ def test_a_row_of_a_table_says_what_the_record_says(
             "verification": [each["id"] for each in record["verification"]],
             "policy_candidates": [{name: each[name] for name in candidate} for each in record["policy_candidates"]],
             "coverage": record["data_quality"]["coverage"],
+            "months_silent": row["months_silent"],
+            "abstention_codes": [each["code"] for each in record["abstention"]],
             "model_version": record["model"]["version"],
         }
         assert row == told
+        assert (row["months_silent"] is None) <= (record["data_quality"]["n_events_24m"] == 0)
 
 
 def test_what_is_asked_of_one_household_does_not_depend_on_the_others(opened_bundle: Bundle, made: History) -> None:
@@ -331,7 +344,8 @@ def test_what_is_asked_of_one_household_does_not_depend_on_the_others(opened_bun
 def test_a_failed_household_has_a_row_without_a_number(opened_bundle: Bundle, as_of: Micros) -> None:
     row = failed_row(opened_bundle, "h-1", as_of)
     assert (row["status"], row["tier"], row["probability"], row["points"]) == ("error", "grey", None, None)
-    assert set(row) == {*ROW_FIELDS, "coverage", "model_version"}
+    assert set(row) == {*ROW_FIELDS, "coverage", "months_silent", "abstention_codes", "model_version"}
+    assert (row["months_silent"], row["abstention_codes"]) == (None, [])
 
 
 # --- words --------------------------------------------------------------------------------------------------------

@@ -182,7 +182,7 @@ def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"null", b"{}", b'{"files": 3}', b'{"files": {}, "schema": "bundle.v1"}', b"\xff\xfe"]
+    "content", [b"", b"{", b"[]", b"null", b"{}", b'{"files": 3}', b'{"files": {}, "schema": "bundle.v2"}', b"\xff\xfe"]
 )
 def test_a_manifest_that_cannot_be_read_is_refused(content: bytes, folder: Path, tmp_path: Path) -> None:
     other = copied(folder, tmp_path / "other")
@@ -191,9 +191,9 @@ def test_a_manifest_that_cannot_be_read_is_refused(content: bytes, folder: Path,
 
 
 def test_another_schema_is_refused(folder: Path, tmp_path: Path) -> None:
-    assert failed(tampered(folder, tmp_path / "t", {}, {"schema": "bundle.v2"})) == (
+    assert failed(tampered(folder, tmp_path / "t", {}, {"schema": "bundle.v3"})) == (
         "manifest",
-        "schema is not bundle.v1",
+        "schema is not bundle.v2",
     )
 
 

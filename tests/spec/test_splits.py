@@ -58,6 +58,24 @@ def test_rows_without_an_outcome_move_no_date_and_belong_to_neither_side() -> No
     assert not rows["outcome"][done.train | done.test].isna().any()
 
 
+def test_a_publication_lag_lies_between_as_well() -> None:
+    rows = grid("2018-01-31", "2020-12-31")
+    told = divide(rows, publication_lag_days=90).description
+    assert (told["test_first"], told["train_last"]) == ("2020-04-30", "2019-01-31")
+    assert "12 months of outcomes and 90 days until they are published lie between" in told["time"]
+    assert divide(rows, train_until="2019-06-30", publication_lag_days=90).description["test_first"] == "2020-09-30"
+    with pytest.raises(SplitRefused) as refusal:
+        divide(rows, train_until="2019-06-30", test_from="2020-07-31", publication_lag_days=90)
+    for text in ("--train-until 2019-05-02", "--test-from 2020-09-28", "90 days until they are published"):
+        assert text in str(refusal.value)
+
+
+def test_fewer_than_ten_households_are_not_counted_in_the_description() -> None:
+    told = divide(grid("2018-01-31", "2021-12-31", n_households=20), kind="household").description
+    assert (told["test_rows"], told["test_households"]) == ("fewer than 10", "fewer than 10")
+    assert told["train_households"] >= 10 and told["train_rows"] == 48 * told["train_households"]
+
+
 def test_the_household_split_has_no_gap_and_says_so() -> None:
     rows = grid("2018-03-31", "2018-09-30", step=3)
     done = divide(rows, kind="household")

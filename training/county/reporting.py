@@ -7,7 +7,7 @@ leaves the reports of all others as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,8 +67,12 @@ def reported(
     visibility: Ints,
     names: Names,
     chance: Chance,
+    lost: Callable[[Happenings], Bools] | None = None,
 ) -> pd.DataFrame:
-    """The events table of a block, with everything known by the end of the data and nothing else."""
+    """The events table of a block, with everything known by the end of the data and nothing else.
+
+    `lost` marks happenings that are never recorded; all other rows, their ids included, are as they are without it.
+    """
     kinds = catalogue.kinds
     stands = np.array([not kind.code.startswith(FROM_THE_START) for kind in kinds])[what.code]
     written = has_not_ended(what.moment, int(grid.starts[grid.warm_up])) | stands
@@ -81,7 +85,8 @@ def reported(
     scheduled = np.array([kind.is_scheduled for kind in kinds])[what.code[rows.fact]]
     is_in &= scheduled | has_begun(rows.moment, grid.data_until)
     # A correction of a row that is not in the extract is not in it either: it became known later still.
-    return _table(kinds, what, rows, np.flatnonzero(is_in), names)
+    is_out = np.zeros(len(what.code), np.bool_) if lost is None else lost(what)
+    return _table(kinds, what, rows, np.flatnonzero(is_in), names, is_out)
 
 
 def _seen(
@@ -202,12 +207,16 @@ def _pause(assumptions: Assumptions, rng: np.random.Generator, n: int) -> Ints:
     return np.asarray(micros // SECOND * SECOND + SECOND, np.int64)
 
 
-def _table(kinds: tuple[EventKind, ...], what: Happenings, rows: _Versions, kept: Ints, names: Names) -> pd.DataFrame:
+def _table(
+    kinds: tuple[EventKind, ...], what: Happenings, rows: _Versions, kept: Ints, names: Names, is_out: Bools
+) -> pd.DataFrame:
     fact = rows.fact[kept]
     order = np.lexsort((kept, rows.known[kept], rows.moment[kept], what.household[fact]))
     kept, fact = kept[order], fact[order]
     number = np.full(len(rows.fact), -1, np.int64)
     number[kept] = names.event + np.arange(len(kept))
+    # Numbered before they are left out, so that the others keep their numbers.
+    kept, fact = kept[~is_out[fact]], fact[~is_out[fact]]
     replaces = rows.replaces[kept]
     code, person, text = what.code[fact], what.person[fact], what.text[fact]
     value = rows.value[kept]

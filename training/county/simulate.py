@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from features.window import MICROS_PER_DAY, NEVER, day, is_known, written
 from training.county.assumptions import ASSUMPTIONS, Assumptions
 from training.county.block import Block, lived_through
 from training.county.chance import Chance
-from training.county.grid import SECOND, Bools, Grid, Ints, county_grid
+from training.county.grid import SECOND, Grid, Ints, county_grid
 from training.county.hazard import Hazard
 from training.county.ledger import Happenings, Ledger
 from training.county.people import HEAD, ROLE_NAMES, WOMAN
@@ -40,6 +41,7 @@ from training.county.streams_requests import requests
 from training.county.streams_status import statuses
 from training.county.streams_support import support
 from training.county.streams_visits import visits
+from training.county.under_recording import UnderRecording, with_disabled_member
 
 # Fixed, so that the county does not depend on how its blocks are worked through. Memory is bounded by one block.
 BLOCK = 5_000
@@ -55,6 +57,7 @@ def simulate(
     months: int,
     seed: int,
     sources: Sequence[str] | None = None,
+    under_recorded: Mapping[str, float] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> DatasetMeta:
     """Simulate a county and write it to `folder`; returns what `dataset.json` says.
@@ -62,10 +65,13 @@ def simulate(
     `truth.parquet` holds, at every month's end, the exact probability that a household then at risk enters a
     supported or monitored status within twelve months. `sources` names the departments connected to the platform, all
     of them if not given: the county and its truth are the same, and what the others know is not in the events. Without
-    the departments that decide on a status there is nothing to learn an outcome from. The same arguments give the same
-    tables. `progress` is told how many of the households are written.
+    the departments that decide on a status there is nothing to learn an outcome from. `under_recorded`
+    injects a known flaw, such as `{"disability": 0.8}`: households with a disabled member lose that share of their
+    rows about health, disability and care, while truth, statuses and everybody else's rows stay (`under_recording`).
+    The same arguments give the same tables. `progress` is told how many of the households are written.
     """
     connected = known_sources() if sources is None else checked_sources(sources)
+    flaw = UnderRecording(under_recorded or {})
     if households < 1 or seed < 0:
         raise ValueError("a county has at least one household, and its seed is not negative")
     if months < FEWEST_MONTHS:
@@ -74,7 +80,7 @@ def simulate(
         )
     assumptions = ASSUMPTIONS
     grid, of = county_grid(assumptions, months), catalogue(CORE)
-    meta = _meta(assumptions, grid, of, households, months, seed, connected)
+    meta = _meta(assumptions, grid, of, households, months, seed, connected, flaw)
     is_sent = np.array([kind.department.source in connected for kind in of.kinds], np.bool_)
     hazard = Hazard(assumptions, grid)
     over_townships = weather(assumptions, grid, Chance(seed, -1).of("weather"))
@@ -89,7 +95,16 @@ def simulate(
             what = what.taken(np.flatnonzero(is_sent[what.code]))
             writer.append(
                 "events",
-                reported(assumptions, grid, of, what, block.standing.visibility, names, chance),
+                reported(
+                    assumptions,
+                    grid,
+                    of,
+                    what,
+                    block.standing.visibility,
+                    names,
+                    chance,
+                    partial(flaw.lost, of.kinds, block=block, chance=chance),
+                ),
             )
             writer.append("members", _members(block, of, stays, names))
             writer.append("households", _households(block, names))
@@ -153,6 +168,7 @@ def _meta(
     months: int,
     seed: int,
     connected: tuple[str, ...],
+    flaw: UnderRecording,
 ) -> DatasetMeta:
     zone = assumptions.time_zone
     mature = grid.starts[: grid.simulated + 1] + assumptions.reporting_days * MICROS_PER_DAY <= grid.data_until
@@ -170,7 +186,8 @@ def _meta(
         regions=(assumptions.region,),
         sources=sources,
         provenance=f"synthetic county, training/county, seed {seed}; its numbers are assumptions, not estimates"
-        + ("" if connected == known_sources() else f"; connected are only {', '.join(connected)}"),
+        + ("" if connected == known_sources() else f"; connected are only {', '.join(connected)}")
+        + (f"; {flaw}" if flaw.shares else ""),
         data_until=written(grid.data_until, zone),
         moments=Moments(
             first=day(int(grid.starts[grid.warm_up + 12]) - 1, zone),
@@ -237,15 +254,12 @@ def _audit(block: Block, names: Names) -> pd.DataFrame:
     heads = np.flatnonzero(people.role == HEAD)
     head_of = np.full(block.n, -1, np.int64)
     head_of[people.household[heads]] = heads
-    disabled: Bools = np.zeros(block.n, np.bool_)
-    here = np.flatnonzero(block.working.disabled & (block.home[:, start] >= 0))
-    disabled[block.home[here, start]] = True
     return pd.DataFrame(
         {
             "household_id": _household_ids(block, names).to_pandas(types_mapper=pd.ArrowDtype),
             "minority": block.places.minority,
             "head_sex": np.where(people.sex[head_of] == WOMAN, "F", "M"),
-            "disability_any": disabled,
+            "disability_any": with_disabled_member(block),
             "elderly_headed": block.age[head_of, start] >= 65.0,
             "migrant": block.places.migrant,
             "data_visibility": np.array(VISIBILITY)[block.standing.visibility],
