@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit
 
+from models.abstention import Limits
 from models.calibration import Calibration
 from models.interval import VennAbers, interval
 from models.profile import Profile
 
 Floats = npt.NDArray[np.float64]
 
-FIELDS = ("members", "bounds", "ranges", "profile", "valid_until")
+FIELDS = ("members", "bounds", "ranges", "profile", "valid_until", "limits")
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Certainty:
     a single model. `bounds` are Venn-Abers bounds by margin, `ranges` the lowest and the highest value that each
     feature had in training (2 x features, NaN where it was never known), `profile` what training looked like, and
     `valid_until` the day after which the model must not be used. None stands for what was not determined; a check
-    that needs it is not made.
+    that needs it is not made. `limits` say from where on a household is not scored.
     """
 
     members: tuple[int, ...] = ()
@@ -35,6 +36,7 @@ class Certainty:
     ranges: Floats | None = None
     profile: Profile | None = None
     valid_until: str | None = None
+    limits: Limits = field(default_factory=Limits)
 
     def interval(
         self,
@@ -58,7 +60,7 @@ class Certainty:
         """The same after the log-odds of every probability became `slope * log-odds + intercept`."""
         bounds = None if self.bounds is None else self.bounds.moved(slope, intercept)
         profile = None if self.profile is None else self.profile.moved(slope, intercept)
-        return Certainty(self.members, bounds, self.ranges, profile, self.valid_until)
+        return replace(self, bounds=bounds, profile=profile)
 
     def as_json(self) -> dict[str, Any]:
         """For a file; `from_json` gives it back to the last digit."""
@@ -71,6 +73,7 @@ class Certainty:
             "ranges": unknown_as_null,
             "profile": None if self.profile is None else self.profile.as_json(),
             "valid_until": self.valid_until,
+            "limits": self.limits.as_json(),
         }
 
     @staticmethod
@@ -80,7 +83,7 @@ class Certainty:
         >>> Certainty.from_json({"members": []})
         Traceback (most recent call last):
         ...
-        ValueError: certainty.json lacks bounds, ranges, profile, valid_until
+        ValueError: certainty.json lacks bounds, ranges, profile, valid_until, limits
         """
         missing = [name for name in FIELDS if name not in written]
         if missing:
@@ -92,4 +95,5 @@ class Certainty:
             None if ranges is None else np.array(ranges, np.float64),
             None if profile is None else Profile.from_json(profile),
             None if written["valid_until"] is None else str(written["valid_until"]),
+            Limits.from_json(written["limits"]),
         )

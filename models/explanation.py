@@ -90,5 +90,12 @@ def explain(
         calibration.probability(margin, region),
         base,
         scaled,
-        bundle.certainty.interval(margin, bundle.model.member_margins(values), calibration, region),
+        _interval(bundle, values, margin, region),
     )
+
+
+def _interval(bundle: Bundle, values: Floats, margin: Floats, region: npt.NDArray[np.object_] | None) -> Floats | None:
+    if bundle.certainty.bounds is None:
+        return None
+    members = bundle.model.member_margins(values)
+    return bundle.certainty.interval(margin, members, bundle.calibration, region)

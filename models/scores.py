@@ -56,7 +56,7 @@ class Scores:
     @property
     def limits(self) -> Limits:
         """From where on a household is not scored, or scored with low confidence."""
-        return Limits()
+        return self.bundle.certainty.limits
 
     @cached_property
     def _state(self) -> RecordState:

@@ -23,6 +23,7 @@ MOST_ROWS = 200_000
 # So many households lie beyond each end at least: an end must not be anybody's own amount.
 FEWEST_HOUSEHOLDS = 10
 BEYOND_SHARE = 0.0005
+LEAST_TIMES_BEYOND = 50
 
 
 def certainty_of(
@@ -83,7 +84,8 @@ def ranges(values: Floats, rows_of_a_household: int = 1) -> Floats:
     for column, known in enumerate(np.sort(values, axis=0).T):
         n = int(len(known) - np.isnan(known).sum())
         beyond = max(FEWEST_HOUSEHOLDS * rows_of_a_household, int(BEYOND_SHARE * n))
-        if n > 2 * beyond:
+        # An end must not be cut from the bulk of a column that is seldom known.
+        if n > LEAST_TIMES_BEYOND * beyond:
             found[:, column] = _outwards(float(known[beyond]), -1.0), _outwards(float(known[n - 1 - beyond]), 1.0)
     return found
 

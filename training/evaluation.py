@@ -77,11 +77,12 @@ def evaluate_rows(
     rows: pd.DataFrame, *, capacity: Sequence[float] = CAPACITY, resamples: int = RESAMPLES, seed: int = 0
 ) -> dict[str, float]:
     """Everything about the test rows: `household_id`, `as_of`, `outcome`, `probability`, and where known
-    `formerly_poor` and `treated` (bool) and `hazard` (the true probability; NaN where it is not given).
+    `formerly_poor` and `treated_before_entry` (bool) and `hazard` (the true probability; NaN where it is not given).
 
     Adds to `evaluate` the recall at capacity per moment (visit lists are made month by month; the mean over the
     moments that have a positive), a 95 % interval of the AUC from resampling households, the same metrics by
-    subset (`formerly_poor_`, `never_poor_`, `treated_`, `untreated_`), and the distance to the truth.
+    subset (`formerly_poor_`, `never_poor_`, `treated_`, `untreated_`), and the distance to the truth. Treated are those
+    who got aid before the outcome, or without one: aid that follows an entry would sort the rows by what is foreseen.
     """
     y, p = _checked(rows["outcome"], rows["probability"])
     found = evaluate(y, p, capacity)
@@ -89,7 +90,7 @@ def evaluate_rows(
     found |= auc_interval(y, p, rows["household_id"].to_numpy(object), resamples=resamples, seed=seed)
     for column, (inside, outside) in {
         "formerly_poor": ("formerly_poor", "never_poor"),
-        "treated": ("treated", "untreated"),
+        "treated_before_entry": ("treated", "untreated"),
     }.items():
         if column in rows:
             belongs = rows[column].to_numpy(bool)

@@ -15,6 +15,7 @@ from training.audit_report import audit_figure
 from training.audit_report import headline as audit_headline
 from training.comparison import Comparison, first_line
 from training.discovery import by_route
+from training.fold import FEWEST_TOLD, told
 from training.plots import MODEL, TRUTH, calibration_figure, importance_figure, recall_figure, score_figure
 from training.risk_coverage import by_code, risk_coverage, risk_coverage_figure
 
@@ -53,7 +54,9 @@ def figures(done: Study) -> dict[str, Figure]:
         "importance_by_domain": importance_figure(by_group),
         "shap_values": shap_figure(done),
     }
-    return found if done.audit is None else {**found, "groups": audit_figure(done.audit)}
+    if done.audit is not None and any(group.evidence != "insufficient" for group in done.audit.groups):
+        found["groups"] = audit_figure(done.audit)
+    return found
 
 
 def shap_figure(done: Study) -> Figure:
@@ -179,16 +182,14 @@ def _selection(done: Study) -> list[str]:
 
 
 def _abstention(done: Study) -> list[str]:
-    share = done.metrics.get("abstention_share")
-    if share is None:
-        return []
-    lines = [
-        "## Households without a score",
-        "",
-        f"{share:.1%} of the test rows get no score and go to the manual queue.",
-    ]
-    told = by_code(done.test)
-    return [*lines, "", *_markdown(told)] if len(told) else lines
+    lines = ["## Households without a score", ""]
+    households = int(done.test.loc[done.test["abstained"].to_numpy(bool), "household_id"].nunique())
+    if households < FEWEST_TOLD:
+        # The share and the rows of the others would tell how few they are.
+        return [*lines, f"{told(households)} of the test households get no score; such go to the manual queue."]
+    share = done.metrics["abstention_share"]
+    lines.append(f"{share:.1%} of the test rows get no score and go to the manual queue.")
+    return [*lines, "", *_markdown(by_code(done.test))]
 
 
 def _groups(done: Study) -> list[str]:

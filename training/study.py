@@ -14,7 +14,6 @@ from features.catalogue import CORE, Catalogue, catalogue
 from features.dataset import Dataset, read_dataset
 from features.history import History
 from features.intake import admitted
-from models.abstention import Limits
 from models.bundle import GOLDEN_ROWS, Bundle
 from models.certainty import Certainty
 from models.tier import Bands
@@ -23,21 +22,21 @@ from training.acceptance import Gate, gates, is_publishable
 from training.audit import Audit, nothing_to_audit, study_audit
 from training.baselines import Baselines
 from training.certainty import certainty_of
-from training.challengers import ALL, CHAMPION, candidates, challengers, champion_probability
+from training.challengers import ALL, CHAMPION, challengers, champion_probability
 from training.comparison import METRICS, Comparison, clusters_of, comparisons
 from training.evaluation import evaluate
 from training.judged import judged_rows, regions
 from training.labels import Label, label, label_rows
-from training.learning import Learned, bag_candidate, learn
+from training.learning import Learned, learn
 from training.metrics import headline_metrics
 from training.moments import last_day, moments
+from training.past_origins import selected
 from training.rows import dataset_history, in_canonical_order, vectors_of
 from training.rule_scores import RulesLeftOut, rule_baselines
 from training.sample import Sample
 from training.search import TRIES
-from training.selection import Selection, over_origins, selection
+from training.selection import Selection
 from training.splits import Split, split
-from training.splitter import TemporalSplitter
 
 Floats = npt.NDArray[np.float64]
 IMPORTANCE_ROWS = 4_000
@@ -150,7 +149,7 @@ def study(folder: Path, plan: Plan, progress: Progress | None = None, champion: 
         region=of_region,
     )
     asked = Sample(vectors_of(history, test, bar("Vectors (test)")), test)
-    left_out = abstained(history, test, learned.model, importance, limits=Limits(), ranges=certainty.ranges)
+    left_out = abstained(history, test, learned.model, importance, limits=certainty.limits, ranges=certainty.ranges)
     probability = learned.calibration.probability(learned.model.margins(asked.values), regions(dataset, test))
     compared, best_trigger = _challenged(dataset, history, chosen, learns, asked, plan, champion, bar, notes)
     judged = judged_rows(test, probability, left_out, compared.probabilities, dataset)
@@ -160,7 +159,6 @@ def study(folder: Path, plan: Plan, progress: Progress | None = None, champion: 
     against = comparisons(judged, COMPARED_BY, seed=plan.seed)
     audited = _audited(dataset, judged, plan, history, notes, bar)
     held_out = learned.calibration.probability(learned.held_out_margins, of_region)
-    known_until = int(test["as_of"].min()) if "time" in plan.split else dataset.meta.data_until
     return Study(
         dataset=dataset,
         catalogue=chosen,
@@ -174,7 +172,19 @@ def study(folder: Path, plan: Plan, progress: Progress | None = None, champion: 
         baseline_metrics=baseline_metrics,
         comparisons=against,
         audit=audited,
-        selection=_selected(learns, chosen, dataset, plan, lag_days, foreseen.horizon_months, known_until, bar),
+        selection=selected(
+            dataset,
+            history,
+            foreseen,
+            rows,
+            divided,
+            origins=plan.origins,
+            seed=plan.seed,
+            which=plan.challengers,
+            progress=bar("Selection over time"),
+        )
+        if plan.origins
+        else None,
         best_single_feature=compared.best_single_feature,
         best_trigger=best_trigger,
         gates=gates(
@@ -279,34 +289,6 @@ def _audited(
     found = study_audit(dataset, judged, judged["coverage"], plan.seed, history=history)
     advance(1, 1)
     return found
-
-
-def _selected(
-    learns: Sample,
-    of: Catalogue,
-    dataset: Dataset,
-    plan: Plan,
-    lag_days: int,
-    horizon_months: int,
-    known_until: int | str,
-    bar: Progress,
-) -> Selection | None:
-    """Which candidate to use by what would have been known at earlier moments; training rows only."""
-    if plan.origins < 1:
-        return None
-    splitter = TemporalSplitter(
-        time_zone=dataset.meta.time_zone,
-        horizon_months=horizon_months,
-        publication_lag_days=lag_days,
-        origins=plan.origins,
-        step_months=max(3, dataset.meta.moments.step_months),
-        # Nothing younger than the first test moment may have a say. Households need not be held out once more: none
-        # of the test is here, and an origin would be left with too few outcomes to tell candidates apart.
-        data_until=known_until,
-        seed=plan.seed,
-    )
-    every = (*candidates(of.features, plan.challengers), bag_candidate(of.features))
-    return selection(over_origins(every, learns, splitter, plan.seed, progress=bar("Selection over time")))
 
 
 def _golden(values: Floats, seed: int) -> Floats:

@@ -42,7 +42,7 @@ def rows_of(n_households: int, moments: int, seed: int = 1) -> pd.DataFrame:
             "outcome": y,
             "probability": p,
             "formerly_poor": rng.random(len(y)) < 0.2,
-            "treated": rng.random(len(y)) < 0.3,
+            "treated_before_entry": rng.random(len(y)) < 0.3,
             "hazard": np.where(rng.random(len(y)) < 0.9, p, np.nan),
         }
     )
@@ -196,7 +196,7 @@ def test_subsets_are_judged_on_their_own_rows() -> None:
     for name, value in evaluate(part["outcome"], part["probability"]).items():
         assert found[f"formerly_poor_{name}"] == value
     assert found["treated_n"] + found["untreated_n"] == found["n"] == len(rows)
-    without = evaluate_rows(rows.drop(columns=["treated", "hazard"]), resamples=5)
+    without = evaluate_rows(rows.drop(columns=["treated_before_entry", "hazard"]), resamples=5)
     assert not [name for name in without if name.startswith(("treated", "untreated", "truth"))]
 
 

@@ -15,6 +15,7 @@ from features.matrix import matrix_of
 from features.window import Micros
 from models.bundle import Bundle
 from models.calibration import Calibration
+from models.certainty import Certainty
 from models.data_quality import DataQuality
 from models.explanation import Explanation
 from models.reasons import MAX_FACTS, MAX_LOWERING, MAX_RAISING, Reasons, fact_text
@@ -26,6 +27,7 @@ BUNDLE = Bundle(
     catalogue=CORE,
     model=None,  # type: ignore[arg-type]
     calibration=Calibration(1.0, 0.0, 0, 0),
+    certainty=Certainty(),
     bands=Bands(0.3, 0.2, 0.1),
     reference=np.array([0.1, 0.5]),
     base_rate=0.05,
