@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from features.definition import Text
 from features.evidence import Evidence
 from features.history import History, Visible, visible
 from features.matrix import Matrix, matrix_of
@@ -21,6 +22,7 @@ from models.abstention import Limits, told
 from models.assistance_chain import alerts, assistance_chain
 from models.bundle import Bundle
 from models.data_quality import DataQuality, sources
+from models.frequency import frequency
 from models.handling import PLAIN, Handling
 from models.policy import Statuses, statuses, unlocks
 from models.reasons import Reasons
@@ -113,6 +115,7 @@ class Assessed:
             record["probability"] = probability
             record["interval"] = self.scores.interval(i)
             record["per_100"] = per_100(probability)
+            record["frequency"] = self._frequency(probability, record["interval"])
             record["rank_in_county"] = self.bundle.rank(probability)
             base, groups = float(self.scores.explanation.base[row]), self.scores.explanation.groups(row)
             record["contributions"] = {"base": base, "groups": groups}
@@ -162,6 +165,15 @@ class Assessed:
             if self.with_reasons:
                 row["triggers"], row["verification"] = speaking.triggers(), speaking.verification_ids()
         return row
+
+    def _frequency(self, probability: float, interval: list[float] | None) -> dict[str, str] | None:
+        """The probability as a sentence, unless the level has drifted too far for numbers to be spoken."""
+        low, high = interval or (probability, probability)
+        outcome = self.bundle.manifest["label"]
+        meaning = Text(str(outcome["zh"]), str(outcome["en"]))
+        spoken = self.handling.speaks_numbers
+        said = frequency(probability, (low, high), self.bundle.base_rate, meaning, spoken=spoken)
+        return None if said is None else said._asdict()
 
     # -- what is told
 

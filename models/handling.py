@@ -15,11 +15,13 @@ from models.tier import Previous
 @dataclass(frozen=True)
 class Handling:
     """How to assess. `rules_only` is the kill switch of the model; `previous` holds the last run's tiers by household;
-    `may_read_sealed` says that the reader's role may see sealed wording; `book` replaces the shipped rules."""
+    `may_read_sealed` says that the reader's role may see sealed wording; `book` replaces the shipped rules. Without
+    `speaks_numbers` no sentence of 100 households is told: a person switches it off when a drift report says so."""
 
     rules_only: bool = False
     previous: Mapping[str, tuple[Previous, Micros]] = field(default_factory=dict)
     may_read_sealed: bool = False
+    speaks_numbers: bool = True
     book: Rulebook | None = None
 
     def rules(self, bundle: Bundle) -> Rulebook | None:

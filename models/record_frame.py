@@ -84,6 +84,7 @@ def empty_record(bundle: Bundle, household_id: str, as_of: Micros, assessment_id
         "probability": None,
         "interval": None,
         "per_100": None,
+        "frequency": None,
         "base_rate_per_100": per_100(bundle.base_rate),
         "rank_in_county": None,
         "tier": Tier.GREY.value,

@@ -328,6 +328,7 @@ class Assessment(Answer):
     probability: float | None
     interval: tuple[float, float] | None
     per_100: float | None
+    frequency: Text | None
     base_rate_per_100: float
     rank_in_county: float | None
     tier: Literal["red", "orange", "yellow", "green", "grey"]

@@ -35,7 +35,9 @@ class Scorer:
     def __init__(self, bundle: Bundle, settings: Settings) -> None:
         self.bundle = bundle
         self.settings = settings
-        self.handling = Handling(rules_only=settings.rules_only, book=own_rules(settings))
+        self.handling = Handling(
+            rules_only=settings.rules_only, book=own_rules(settings), speaks_numbers=settings.speaks_numbers
+        )
         rules = self.handling.rules(bundle)
         ruled = () if rules is None else tuple(r for r in rules.packs.regions if r not in (NATIONAL, *bundle.regions))
         self.frame = Frame(bundle.catalogue, bundle.currency, bundle.time_zone, (*bundle.regions, *ruled))

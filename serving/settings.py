@@ -25,7 +25,8 @@ class Settings:
     arrive, `call_s` how long the answer may take. `as_of_ahead_s` is how far after now a moment of judgement may lie
     (one day: "the end of today" in any time zone), `clock_skew_s` how far a sender's clock may be ahead of ours.
     `workers` are processes, `threads` are calls computed side by side in each. `rules_only` switches the model off
-    (1) and leaves the rules to answer; `packs` is a folder of the user's own parameter packs.
+    (1) and leaves the rules to answer; `speaks_numbers` off (0) leaves out the sentence of 100 households, for a model
+    whose level has drifted too far (`povrisk drift`); `packs` is a folder of the user's own parameter packs.
     """
 
     max_body_bytes: int = 4 * 1024 * 1024
@@ -38,6 +39,7 @@ class Settings:
     workers: int = 1
     threads: int = 2
     rules_only: bool = False
+    speaks_numbers: bool = True
     packs: str = ""
 
     def __post_init__(self) -> None:

@@ -124,7 +124,7 @@ def _head(answer: Mapping[str, Any], language: str) -> RenderableType:
     shape, style, zh, en = TIERS[answer["tier"]]
     lines = [
         Text.assemble((f"{shape} {zh if language == 'zh' else en}", style), f"   {_plain(answer['household_id'])}"),
-        Text(per_100(answer, language)),
+        Text(_plain(answer["frequency"][language]) if answer["frequency"] else per_100(answer, language)),
     ]
     if answer["status"] == "scored_low_confidence":
         lines.append(Text(_word("low_confidence", language)))

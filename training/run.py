@@ -215,6 +215,7 @@ def summary(done: Trained) -> dict[str, Any]:
         "first_line": first_line(done.study.comparisons),
         "selection": None if done.study.selection is None else done.study.selection.text,
         "search": done.study.learned.search.text,
+        "trees_grown": done.study.learned.parameters["trees_grown"],
         "notes": list(done.study.notes),
         "publishable": done.study.is_publishable,
         "why": why(done.study.gates),

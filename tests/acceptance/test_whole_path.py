@@ -83,8 +83,19 @@ def test_the_run_holds_metrics_plots_report_booster_and_bundle(place: Place, run
     assert {"recall_at_5pct_worst", "log_loss_base", "all_logistic_auc"} <= set(run.data.metrics)
     assert run.data.tags["dataset_digest"] == read_dataset(place.folder / "county").meta.digest
     artifacts = {artifact.path for artifact in client.list_artifacts(run_id)}
-    assert {"report.md", "plots", "bundle", "split.json"} <= artifacts
-    assert len(client.list_artifacts(run_id, "plots")) == 5
+    assert {
+        "report.md",
+        "plots",
+        "bundle",
+        "split.json",
+        "search.json",
+        "audit.json",
+        "audit.zh.md",
+        "card",
+    } <= artifacts
+    plots = {Path(artifact.path).stem for artifact in client.list_artifacts(run_id, "plots")}
+    drawn = {"calibration", "recall_at_capacity", "scores", "importance_by_domain", "shap_values", "risk_coverage"}
+    assert plots - {"groups"} == drawn
     [logged] = client.search_logged_models(run.info.experiment_id and [run.info.experiment_id])
     assert logged.source_run_id == run_id
 
