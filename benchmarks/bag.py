@@ -4,7 +4,7 @@
 
 Two retrains are meant in two ways. "seed": the same rows, another seed. "resampled": both learn from households drawn
 anew with replacement, which stands for the same county one quarter on. Overlap is the share of the 10 % highest test
-rows that both lists have; reasons agree by the three domains that raise a household's score most, over the highest 10 %.
+rows that both lists have; reasons agree by the three domains that raise a household's score most, among the highest.
 """
 
 from __future__ import annotations

@@ -122,6 +122,8 @@ def study(folder: Path, plan: Plan, progress: Progress | None = None, champion: 
     rows, divided, lag_days, notes = _divided(dataset, foreseen, plan)
     bar("Labels")(1, 1)
     history = dataset_history(dataset, chosen)
+    # From here on the history has them; kept twice, a register of events would not fit beside its vectors.
+    dataset = replace(dataset, events=dataset.events.iloc[:0])
     train, test = rows[divided.train].reset_index(drop=True), rows[divided.test].reset_index(drop=True)
     learns = Sample(vectors_of(history, train, bar("Vectors (training)")), train)
     of_region = regions(dataset, train)
@@ -151,7 +153,7 @@ def study(folder: Path, plan: Plan, progress: Progress | None = None, champion: 
     asked = Sample(vectors_of(history, test, bar("Vectors (test)")), test)
     left_out = abstained(history, test, learned.model, importance, limits=certainty.limits, ranges=certainty.ranges)
     probability = learned.calibration.probability(learned.model.margins(asked.values), regions(dataset, test))
-    compared, best_trigger = _challenged(dataset, history, chosen, learns, asked, plan, champion, bar, notes)
+    compared, best_trigger = _challenged(folder, dataset, history, chosen, learns, asked, plan, champion, bar, notes)
     judged = judged_rows(test, probability, left_out, compared.probabilities, dataset)
     clusters, _ = clusters_of(judged)
     metrics = headline_metrics(judged, clusters, seed=plan.seed)
@@ -235,6 +237,7 @@ def _divided(dataset: Dataset, foreseen: Label, plan: Plan) -> tuple[pd.DataFram
 
 
 def _challenged(
+    folder: Path,
     dataset: Dataset,
     history: History,
     of: Catalogue,
@@ -260,7 +263,7 @@ def _challenged(
         def values_of(theirs: Catalogue) -> Floats:
             if theirs.digest == of.digest:
                 return asked.values
-            return vectors_of(dataset_history(dataset, theirs), asked.rows)
+            return vectors_of(dataset_history(admitted(read_dataset(folder), theirs), theirs), asked.rows)
 
         said = champion_probability(champion, values_of, regions(dataset, asked.rows))
         found[CHAMPION] = said.probability

@@ -11,6 +11,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 import training.study
+from features.dataset import read_dataset
 from features.history import History, visible
 from features.rules.rulebook import rulebook
 from models.rules import ruled
@@ -154,10 +155,10 @@ def done(tiny_county: Path) -> Study:
     return study(tiny_county, QUICK)
 
 
-def test_a_core_study_compares_with_the_rules_on_the_same_rows(done: Study) -> None:
+def test_a_core_study_compares_with_the_rules_on_the_same_rows(done: Study, tiny_county: Path) -> None:
     assert list(done.baseline_metrics)[-2:] == [POINTS, BEST_TRIGGER]
     assert done.notes == ()
-    history = training.study.dataset_history(done.dataset, CORE)
+    history = training.study.dataset_history(read_dataset(tiny_county), CORE)
     points = rule_scores(history, done.test, rulebook()).points
     for name in (POINTS, BEST_TRIGGER):
         metrics = done.baseline_metrics[name]
