@@ -29,22 +29,25 @@ ABSTENTION_BLOCKS, ABSTENTION_WARNS = 2.0, 1.5
 DATA_GAP_WARNS, PRECISION_WARNS = 1.5, 0.8
 ARM_BLOCKS = 0.05
 
-_EXPECTED = f"{EXPECTED_BLOCKS[0]:g} to {EXPECTED_BLOCKS[1]:g}, or not told from 1"
+_EXPECTED = f"{EXPECTED_BLOCKS[0]:g} to {EXPECTED_BLOCKS[1]:g}, or not told from 1 after Holm's correction"
 # Measure: its gate and what it needs.
 GATED: Mapping[str, tuple[str, str]] = {
-    "recall_gap": ("audit_recall_gap", f"above {GAP_BLOCKS:+.2f}, or not told from 0, or visits kept"),
+    "recall_gap": (
+        "audit_recall_gap",
+        f"above {GAP_BLOCKS:+.2f}, or not told from 0 after Holm's correction, or visits kept",
+    ),
     "missed_ratio": (
         "audit_missed_rate",
-        f"up to {MISSED_BLOCKS:g}, or not told from 1, or reached less by under {-GAP_WARNS:g}",
+        f"up to {MISSED_BLOCKS:g}, or not told from 1 after Holm's correction, or reached less by under {-GAP_WARNS:g}",
     ),
     "observed_expected": ("audit_observed_expected", _EXPECTED),
     "observed_expected_selected": ("audit_observed_expected_selected", _EXPECTED),
-    "recall_over": ("audit_against_rules", f"above {DROP_BLOCKS:+.2f}, or not told from 0"),
+    "recall_over": ("audit_against_rules", f"above {DROP_BLOCKS:+.2f}, or not told from 0 after Holm's correction"),
     "abstention_ratio": (
         "audit_abstention",
-        f"up to {ABSTENTION_BLOCKS:g}, or not told from 1, or visits kept",
+        f"up to {ABSTENTION_BLOCKS:g}, or not told from 1 after Holm's correction, or visits kept",
     ),
-    "random_arm": ("audit_random_arm", f"within {ARM_BLOCKS:g}, or not told from 0"),
+    "random_arm": ("audit_random_arm", f"within {ARM_BLOCKS:g}, or not told from 0 after Holm's correction"),
 }
 WORDS: Mapping[str, Text] = {
     "recall_gap": Text("覆盖率与其他户之差", "recall against the others"),

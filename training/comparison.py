@@ -131,7 +131,8 @@ def first_line(compared: Sequence[Comparison], ours: str = "The LightGBM bag") -
 
     >>> one = Comparison("ebm", "average_precision", .30, .29, Interval(.01, -.02, .04), "tied")
     >>> first_line([one])
-    'The LightGBM bag does not win by average precision: it is tied with ebm (+0.010, 95 % interval -0.020 to +0.040).'
+    'The LightGBM bag does not win by average precision: it is first, but not beyond chance: tied with ebm (+0.010, 95 % \
+interval -0.020 to +0.040).'
     """
     by = {
         verdict: [c for c in compared if c.metric == LEADING and c.verdict == verdict]
@@ -146,7 +147,9 @@ def first_line(compared: Sequence[Comparison], ours: str = "The LightGBM bag") -
     if by["behind"]:
         said.append("it is behind " + ", ".join(_spoken(c) for c in by["behind"]))
     if by["tied"]:
-        said.append(("" if said else "it is ") + "tied with " + ", ".join(_spoken(c) for c in by["tied"]))
+        is_first = not said and all(c.difference.value >= 0.0 for c in by["tied"])
+        begins = "it is first, but not beyond chance: " if is_first else "" if said else "it is "
+        said.append(begins + "tied with " + ", ".join(_spoken(c) for c in by["tied"]))
     if by["ahead"]:
         said.append("ahead of " + ", ".join(c.name for c in by["ahead"]))
     return f"{ours} does not win by average precision: {'; '.join(said)}."
