@@ -55,6 +55,10 @@ LOSSES = {
 }
 
 
+# A sentence with every figure of ten failed gates would be read by nobody; the gates themselves are all listed.
+SPOKEN = 3
+
+
 class Gate(NamedTuple):
     """One requirement: its name, whether it was met, what was measured (None if it could not be), what was needed,
     and a sentence that says both. `decided` is false where it passes only because the test was too small to say."""
@@ -113,9 +117,11 @@ def why(passed_or_not: Sequence[Gate]) -> str:
     """
     if not passed_or_not:
         return "May not be published: nothing was judged."
-    failed = [gate.text.removesuffix(".") for gate in passed_or_not if not gate.passed]
+    failed = [gate for gate in passed_or_not if not gate.passed]
     if failed:
-        return f"May not be published: {'; '.join(failed)}."
+        told = "; ".join(gate.text.removesuffix(".") for gate in failed[:SPOKEN])
+        more = ", ".join(gate.name for gate in failed[SPOKEN:])
+        return f"May not be published: {told}{f'; failed as well: {more}' if more else ''}."
     open_ones = [gate.name for gate in passed_or_not if not gate.decided]
     said = f"May be published: all {len(passed_or_not)} gates are passed"
     if open_ones:

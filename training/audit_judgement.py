@@ -42,7 +42,10 @@ GATED: Mapping[str, tuple[str, str]] = {
     ),
     "observed_expected": ("audit_observed_expected", _EXPECTED),
     "observed_expected_selected": ("audit_observed_expected_selected", _EXPECTED),
-    "recall_over": ("audit_against_rules", f"above {DROP_BLOCKS:+.2f}, or not told from 0 after Holm's correction"),
+    "recall_over": (
+        "audit_against_rules",
+        f"above {DROP_BLOCKS:+.2f}, or not told from 0 after Holm's correction, or visits kept",
+    ),
     "abstention_ratio": (
         "audit_abstention",
         f"up to {ABSTENTION_BLOCKS:g}, or not told from 1 after Holm's correction, or visits kept",
@@ -206,7 +209,8 @@ def _blocks(finding: Finding, *, gap: float, has_reserve: bool) -> bool:
         case "observed_expected" | "observed_expected_selected":
             return (value > EXPECTED_BLOCKS[1] and low > 1.0) or (value < EXPECTED_BLOCKS[0] and high < 1.0)
         case "recall_over":
-            return value <= DROP_BLOCKS and high < 0.0
+            # Who is hardly on record gets no score or a low one; the manual queue's visits are for them, not the list.
+            return value <= DROP_BLOCKS and high < 0.0 and not is_served
         case "abstention_ratio":
             return value > ABSTENTION_BLOCKS and low > 1.0 and not has_reserve
         case "random_arm":

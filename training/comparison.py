@@ -131,8 +131,8 @@ def first_line(compared: Sequence[Comparison], ours: str = "The LightGBM bag") -
 
     >>> one = Comparison("ebm", "average_precision", .30, .29, Interval(.01, -.02, .04), "tied")
     >>> first_line([one])
-    'The LightGBM bag does not win by average precision: it is first, but not beyond chance: tied with ebm (+0.010, 95 % \
-interval -0.020 to +0.040).'
+    'The LightGBM bag does not win by average precision: it is first, but not beyond chance: tied with ebm (+0.010, \
+95 % interval -0.020 to +0.040).'
     """
     by = {
         verdict: [c for c in compared if c.metric == LEADING and c.verdict == verdict]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 OUT = click.Path(file_okay=False, path_type=Path)
 as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 KEY_VARIABLE = "POVRISK_BUNDLE_KEY"
-SHOWN = {"auc": "AUC", "average_precision": "AP", "recall_at_5pct": "recall 5 %", "observed_expected": "obs / exp"}
+SHOWN = {"auc": "AUC", "average_precision": "AP"}
 
 
 @contextmanager
@@ -94,13 +94,14 @@ def models(name: str | None, as_json: bool) -> None:
 
 def _print(found: Sequence[Registered], done: Sequence[Act]) -> None:
     console = Console()
-    table = Table("model", "no.", "version", "in use", "registered", *SHOWN.values(), "gates")
-    for one in found:
-        figures = [f"{one.metrics[name]:.3f}" if name in one.metrics else "-" for name in SHOWN]
-        verdict = "passed" if one.publishable else "FAILED"
-        named = (one.name, str(one.number), one.model_version, ", ".join(one.aliases))
-        table.add_row(*named, one.registered_at[:16].replace("T", " "), *figures, verdict)
-    console.print(table)
+    for name in sorted({one.name for one in found}):
+        table = Table("no.", "version", "in use", "registered", *SHOWN.values(), "gates", title=name)
+        for one in (each for each in found if each.name == name):
+            figures = [f"{one.metrics[metric]:.3f}" if metric in one.metrics else "-" for metric in SHOWN]
+            verdict = "passed" if one.publishable else "FAILED"
+            named = (str(one.number), one.model_version, ", ".join(one.aliases), one.registered_at[:10])
+            table.add_row(*named, *figures, verdict)
+        console.print(table)
     for act in done:
         former = "" if act.former is None else f" after version {act.former}"
         console.print(f"{act.at}  {act.act} of version {act.version}{former}  {act.reason}", markup=False)

@@ -1,4 +1,4 @@
-"""Growing the bag: every household is scored by the one member that never saw it, and the same rows give the same bag."""
+"""Growing the bag: each household is scored by the one member that never saw it; the same rows give the same bag."""
 
 from __future__ import annotations
 
