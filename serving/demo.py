@@ -82,14 +82,14 @@ def _povrisk(arguments: list[str], environment: dict[str, str], *, capture: bool
 def _print_study(found: dict[str, Any], console: Console) -> None:
     """The few numbers that say whether the model is worth anything."""
     table = Table("on the test rows", "AUC", "average precision", "recall at 5 %", "obs / exp")
-    for name, metrics in {"LightGBM": found["metrics"], **found["baselines"]}.items():
+    console.print(found["first_line"], markup=False)
+    for name, metrics in {"this model": found["metrics"], **found["baselines"]}.items():
         shown = ("auc", "average_precision", "recall_at_5pct", "observed_expected")
         table.add_row(name, *(f"{metrics[metric]:.3f}" for metric in shown))
     console.print(table)
     metrics = found["metrics"]
     console.print(f"The true hazard of this synthetic county has AUC {metrics['truth_auc']:.3f} on the same rows.")
-    for gate in found["gates"]:
-        console.print(f"{'pass' if gate['passed'] else 'FAIL'}  {gate['text']}")
+    console.print(found["why"], markup=False)
 
 
 def _telling_household(scores: Path) -> str:

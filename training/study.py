@@ -22,7 +22,7 @@ from training.acceptance import Gate, gates, is_publishable
 from training.audit import Audit, nothing_to_audit, study_audit
 from training.baselines import Baselines
 from training.certainty import certainty_of
-from training.challengers import ALL, CHAMPION, challengers, champion_probability
+from training.challengers import ALL, CHAMPION, candidates, challengers, champion_probability
 from training.comparison import METRICS, Comparison, clusters_of, comparisons
 from training.evaluation import evaluate
 from training.judged import judged_rows, regions
@@ -116,6 +116,8 @@ def study(folder: Path, plan: Plan, progress: Progress | None = None, champion: 
     bar = progress or NO_PROGRESS
     dataset = read_dataset(folder)
     chosen = catalogue(dataset.meta.catalogue)
+    # An unknown challenger must not cost the time before it is asked.
+    candidates(chosen.features, plan.challengers)
     dataset = admitted(dataset, chosen)
     foreseen = label(plan.label or dataset.meta.default_label, dataset)
     bar("Labels")(0, 1)
