@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from features.progress import bar
+from training.command_frame import refusing, stages
 
 if TYPE_CHECKING:
     from training.audit import Audit
@@ -20,18 +18,6 @@ if TYPE_CHECKING:
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 OUT = click.Path(file_okay=False, path_type=Path)
 SHORT = {"block": "BLOCKS", "warn": "warns", "ok": "ok", "insufficient": "too few", "reference": "-"}
-
-
-@contextmanager
-def _refusing() -> Iterator[None]:
-    """Refusals of input end with their reason on standard error and exit code 1, never with a traceback."""
-    from features.dataset import DatasetRefused
-    from models.bundle import BundleRefused
-
-    try:
-        yield
-    except (DatasetRefused, BundleRefused, ValueError) as error:
-        raise click.ClickException(str(error)) from error
 
 
 @click.command()
@@ -79,7 +65,7 @@ def audit(
     from training.auditing import bundle_audit
     from training.evaluation import CAPACITY
 
-    with _refusing(), _stages() as progress:
+    with refusing(), stages() as progress:
         found, title = bundle_audit(
             bundle,
             folder,
@@ -102,18 +88,6 @@ def audit(
     failed = [gate.text for gate in found.gates() if not gate.passed]
     if failed and not report_only:
         raise click.ClickException("the audit blocks: " + "; ".join(failed))
-
-
-@contextmanager
-def _stages() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
-    """One bar a stage, each closed when the next begins."""
-    with ExitStack() as stack:
-
-        def begin(stage: str) -> Callable[[int, int], None]:
-            stack.close()
-            return stack.enter_context(bar(stage))
-
-        yield begin
 
 
 def _print(found: Audit, title: str) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +12,14 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from features.dataset import DatasetRefused
 from features.progress import bar
 from training.acceptance import Gate
+from training.command_frame import refusing, stages
 from training.splits import KINDS
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 OUT = click.Path(file_okay=False, path_type=Path)
 as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
-
-
-@contextmanager
-def _refusing() -> Iterator[None]:
-    """Refusals of input end with their reason on standard error and exit code 1, never with a traceback."""
-    from mlflow.exceptions import MlflowException
-
-    from models.bundle import BundleRefused
-
-    try:
-        yield
-    except MlflowException as error:
-        raise click.ClickException(f"MLflow's store refused: {error.message}") from error
-    except (DatasetRefused, BundleRefused, ValueError) as error:
-        raise click.ClickException(str(error)) from error
 
 
 @click.command()
@@ -66,7 +49,7 @@ def simulate(
     from training.county.under_recording import under_recorded_shares
 
     connected = None if sources is None else [name.strip() for name in re.split("[,，]", sources) if name.strip()]
-    with _refusing(), bar("Simulating households") as advance:
+    with refusing(), bar("Simulating households") as advance:
         meta = simulated(
             out,
             households=households,
@@ -90,7 +73,7 @@ def simulate(
 def panel(name: str, raw: Path, out: Path, as_json: bool) -> None:
     """Turn a public household panel (raw folder) into a dataset folder."""
     module = importlib.import_module(f"training.panels.{name}")
-    with _refusing(), bar(f"Reading {name}") as advance:
+    with refusing(), bar(f"Reading {name}") as advance:
         meta = module.build(raw, out, progress=advance)
     if as_json:
         click.echo(json.dumps({"folder": str(out), "digest": meta.digest, "label": meta.default_label}))
@@ -139,7 +122,7 @@ def train(
     which = ALL if not challengers else tuple(name.strip() for name in challengers.split(","))
     dates = (_given(train_until), _given(test_from), _given(test_until))
     plan = Plan(_given(label), *dates, split, seed, tries=search, origins=origins, challengers=which)
-    with _refusing(), _stages() as progress:
+    with refusing(), stages() as progress:
         done = run(folder, plan, experiment=experiment, predictions=predictions, progress=progress)
     if as_json:
         click.echo(json.dumps(summary(done)))
@@ -161,7 +144,7 @@ def evaluate(
     """Judge a published bundle on a dataset's labelled rows, under MLflow."""
     from training.judging import judge
 
-    with _refusing(), _stages() as progress:
+    with refusing(), stages() as progress:
         run_id, metrics = judge(
             bundle,
             folder,
@@ -181,20 +164,6 @@ def evaluate(
 def _given(text: str | None) -> str | None:
     """An option as given; `mlflow run` can only pass an option that was left out as an empty text."""
     return text or None
-
-
-@contextmanager
-def _stages() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
-    """One bar a stage, each closed when the next begins."""
-    from contextlib import ExitStack
-
-    with ExitStack() as stack:
-
-        def begin(stage: str) -> Callable[[int, int], None]:
-            stack.close()
-            return stack.enter_context(bar(stage))
-
-        yield begin
 
 
 SHOWN = {

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from features.dataset import DatasetRefused
 from features.progress import bar
+from training.command_frame import refusing
 from training.recalibration import ROLES, Proposal, proposed, recalibrated
 
 if TYPE_CHECKING:
@@ -26,17 +24,6 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 OUT = click.Path(file_okay=False, path_type=Path)
 machine = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
-
-
-@contextmanager
-def _refusing() -> Iterator[None]:
-    """Refusals end with their reason on standard error and exit code 1, never with a traceback."""
-    from models.bundle import BundleRefused
-
-    try:
-        yield
-    except (DatasetRefused, BundleRefused, ValueError) as error:
-        raise click.ClickException(str(error)) from error
 
 
 @click.command()
@@ -66,7 +53,7 @@ def drift(
     from training.drift import as_json as written
     from training.watching import watched
 
-    with _refusing():
+    with refusing():
         read = read_bundle(bundle, key=_key())
         profile = _profile(read)
         with bar("Scoring") as advance:
@@ -94,7 +81,7 @@ def drift(
 @machine
 def recalibrate(bundle: Path, proposal: Path, approved_by: str, out: Path, as_json: bool) -> None:
     """Write a bundle with the level of an approved proposal. Trees and reasons stay as they are."""
-    with _refusing():
+    with refusing():
         asked = Proposal.from_json(json.loads(proposal.read_text("utf-8")))
         today = datetime.now(UTC).date().isoformat()
         made = recalibrated(bundle, asked, out, approved_by=approved_by, approved_on=today, key=_key())

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from training.evaluation import TOP_SHARE, visits_at
+from training.level import ratios
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,20 +35,12 @@ def level_intervals(
     found: dict[str, float] = {}
     top = np.zeros(len(p), np.bool_)
     top[np.argsort(-p, kind="stable")[: visits_at(TOP_SHARE, len(p))]] = True
-    sums = np.stack(
-        [
-            np.bincount(cluster[rows], weights=column[rows], minlength=n)
-            for rows in (np.ones(len(p), np.bool_), top)
-            for column in (y, p)
-        ]
-    )
-    rng = np.random.default_rng(seed)
-    drawn = np.stack([sums[:, rng.integers(n, size=n)].sum(axis=1) for _ in range(resamples)])
-    for place, name in enumerate(("observed_expected", "observed_expected_top_decile")):
-        observed, expected = drawn[:, 2 * place], drawn[:, 2 * place + 1]
-        if (expected > 0.0).all():
-            low, high = np.quantile(observed / expected, [0.025, 0.975])
-            found |= {f"{name}_low": float(low), f"{name}_high": float(high)}
+    every = np.ones(len(p), np.bool_)
+    for name, rows in (("observed_expected", every), ("observed_expected_top_decile", top)):
+        whole = np.zeros(int(rows.sum()), np.int64)
+        [found_ratio] = ratios(y[rows], p[rows], whole, clusters[rows], resamples, seed)
+        if np.isfinite(found_ratio.low) and np.isfinite(found_ratio.high):
+            found |= {f"{name}_low": found_ratio.low, f"{name}_high": found_ratio.high}
     return found | _slope_interval(y, p, cluster, n)
 
 

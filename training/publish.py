@@ -24,7 +24,7 @@ from training.card import write_card
 from training.run import use_store
 
 
-class PublicationRefused(Exception):
+class PublicationRefused(ValueError):
     """The run may not be published; the message says which gate failed, or what is missing."""
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from features.progress import bar
+from training.command_frame import refusing
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
@@ -26,22 +26,6 @@ KEY_VARIABLE = "POVRISK_BUNDLE_KEY"
 SHOWN = {"auc": "AUC", "average_precision": "AP"}
 
 
-@contextmanager
-def _refusing() -> Iterator[None]:
-    """Refusals end with their reason on standard error and exit code 1, never with a traceback."""
-    from mlflow.exceptions import MlflowException
-
-    from models.bundle import BundleRefused
-    from training.publish import PublicationRefused
-
-    try:
-        yield
-    except MlflowException as error:
-        raise click.ClickException(f"MLflow's store refused: {error.message}") from error
-    except (BundleRefused, PublicationRefused, ValueError) as error:
-        raise click.ClickException(str(error)) from error
-
-
 @click.command()
 @click.argument("run_id")
 @click.option("--out", type=OUT, required=True, help="Bundle folder to write.")
@@ -49,7 +33,7 @@ def _refusing() -> Iterator[None]:
 @as_json
 def publish(run_id: str, out: Path, reason: str, as_json: bool) -> None:
     """Put a run's model in use, if it passed its gates: make it champion and copy its bundle to a folder."""
-    with _refusing(), bar("Publishing") as advance:
+    with refusing(), bar("Publishing") as advance:
         from training.publish import publish as published
 
         bundle = published(run_id, out, key=_key(), reason=reason)
@@ -64,7 +48,7 @@ def publish(run_id: str, out: Path, reason: str, as_json: bool) -> None:
 @as_json
 def rollback(name: str, out: Path, reason: str, as_json: bool) -> None:
     """Put the model NAME that was in use before back in use. `povrisk models` lists the names."""
-    with _refusing(), bar("Rolling back") as advance:
+    with refusing(), bar("Rolling back") as advance:
         from training.publish import rollback as rolled_back
 
         bundle = rolled_back(name, out, key=_key(), reason=reason)
@@ -77,7 +61,7 @@ def rollback(name: str, out: Path, reason: str, as_json: bool) -> None:
 @as_json
 def models(name: str | None, as_json: bool) -> None:
     """Registered models: versions, which is in use, main figures, whether each may be published; with NAME the acts."""
-    with _refusing():
+    with refusing():
         from training.registry import acts, versions
         from training.run import use_store
 
