@@ -26,10 +26,10 @@ from features.catalogue import Catalogue, catalogue
 from features.dataset import read_dataset
 from features.intake import admitted
 from models.boosted import BoostedModel
-from training.labels import label, label_rows
+from training.labels import label
 from training.learning import PARAMETERS, learn
 from training.moments import moments
-from training.rows import dataset_history, in_canonical_order, vectors_of
+from training.rows import dataset_history, labelled_rows, vectors_of
 from training.sample import Sample
 from training.splits import split
 
@@ -125,8 +125,7 @@ def main() -> None:
     of = catalogue(dataset.meta.catalogue)
     dataset = admitted(dataset, of)
     foreseen = label(given.label or dataset.meta.default_label, dataset)
-    rows = label_rows(foreseen, dataset, moments(dataset.meta, until=given.test_until))
-    rows = in_canonical_order(rows[rows["at_risk"] & rows["outcome"].notna()])
+    rows = labelled_rows(foreseen, dataset, moments(dataset.meta, until=given.test_until))
     divided = split(
         rows,
         kind=given.split,

@@ -26,10 +26,10 @@ import numpy as np
 from features.catalogue import catalogue
 from features.dataset import read_dataset
 from features.intake import admitted
-from training.labels import label, label_rows
+from training.labels import label
 from training.learning import PARAMETERS, TWO_THREADS_FROM_CELLS
 from training.moments import moments
-from training.rows import dataset_history, in_canonical_order, vectors_of
+from training.rows import dataset_history, labelled_rows, vectors_of
 from training.splits import split
 
 
@@ -53,8 +53,7 @@ def bare(folder: Path, found: dict[str, Any], trees: int, most_trees: int) -> di
     told = found["split"]
     until = re.search(r"test until (\S+?)[,;]", told["time"] + ";")
     grid = moments(dataset.meta, until=until.group(1) if until else None)
-    rows = label_rows(foreseen, dataset, grid)
-    rows = in_canonical_order(rows[rows["at_risk"] & rows["outcome"].notna()])
+    rows = labelled_rows(foreseen, dataset, grid)
     parts = split(
         rows,
         kind=told["kind"],

@@ -22,9 +22,8 @@ from models.scores import Scores
 from training.audit import Audit, nothing_to_audit, study_audit
 from training.audit_sums import Floats
 from training.labels import label as label_of
-from training.labels import label_rows
 from training.moments import last_day, moments
-from training.rows import dataset_history, in_canonical_order
+from training.rows import dataset_history, labelled_rows
 from training.rule_scores import rule_scores
 
 Progress = Callable[[str], Callable[[int, int], None]]
@@ -54,8 +53,7 @@ def bundle_audit(
     bundle.refuse_foreign(dataset.meta)
     dataset = admitted(dataset, bundle.catalogue)
     foreseen = label_of(label or bundle.label, dataset)
-    rows = label_rows(foreseen, dataset, moments(dataset.meta, since=since, until=until))
-    rows = in_canonical_order(rows[rows["at_risk"] & rows["outcome"].notna()])
+    rows = labelled_rows(foreseen, dataset, moments(dataset.meta, since=since, until=until))
     why_not = nothing_to_audit(rows)
     if why_not is not None:
         raise DatasetRefused(f"{why_not}; choose earlier moments, more households or another label")

@@ -10,10 +10,10 @@ from features.dataset import DatasetRefused, read_dataset
 from features.intake import admitted
 from models.bundle import read_bundle
 from training.evaluation import evaluate_rows
+from training.judged import regions
 from training.labels import label as label_of
-from training.labels import label_rows
 from training.moments import moments
-from training.rows import dataset_history, in_canonical_order, vectors_of
+from training.rows import dataset_history, labelled_rows, vectors_of
 from training.run import enter_experiment, use_store
 from training.study import Progress
 
@@ -38,12 +38,11 @@ def judge(
     bundle.refuse_foreign(dataset.meta)
     dataset = admitted(dataset, bundle.catalogue)
     foreseen = label_of(label or bundle.label, dataset)
-    rows = label_rows(foreseen, dataset, moments(dataset.meta, since=since, until=until))
-    rows = in_canonical_order(rows[rows["at_risk"] & rows["outcome"].notna()])
+    rows = labelled_rows(foreseen, dataset, moments(dataset.meta, since=since, until=until))
     if rows.empty:
         raise DatasetRefused("no row has an outcome in that time; choose earlier moments or another label")
     values = vectors_of(dataset_history(dataset, bundle.catalogue), rows, bar("Vectors"))
-    rows["probability"] = bundle.calibration.probability(bundle.model.margins(values))
+    rows["probability"] = bundle.calibration.probability(bundle.model.margins(values), regions(dataset, rows))
     metrics = evaluate_rows(rows)
     use_store()
     enter_experiment(experiment)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,8 @@ from features.catalogue import Catalogue
 from features.dataset import Dataset
 from features.history import History, history_from_tables
 from features.matrix import matrix
+from features.window import Micros
+from training.labels import Label, label_rows
 
 
 def dataset_history(dataset: Dataset, catalogue: Catalogue) -> History:
@@ -24,6 +26,12 @@ def dataset_history(dataset: Dataset, catalogue: Catalogue) -> History:
 def in_canonical_order(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows by household and moment. LightGBM grows other trees from another row order, so there is only one."""
     return rows.sort_values(["household_id", "as_of"], kind="stable").reset_index(drop=True)
+
+
+def labelled_rows(of: Label, dataset: Dataset, as_ofs: Sequence[Micros]) -> pd.DataFrame:
+    """The label's rows of households at risk whose outcome can be said, in canonical order."""
+    rows = label_rows(of, dataset, as_ofs)
+    return in_canonical_order(rows[rows["at_risk"] & rows["outcome"].notna()])
 
 
 def vectors_of(

@@ -29,9 +29,9 @@ from features.ordering import Bools
 from features.tables import Tables
 from training.ebm import some_households
 from training.fold import FEWEST_TOLD
-from training.labels import Label, label, label_rows
+from training.labels import Label, label
 from training.moments import moments
-from training.rows import in_canonical_order, vectors_of
+from training.rows import labelled_rows, vectors_of
 from training.sample import Sample
 from training.splits import split
 
@@ -65,8 +65,7 @@ class Question:
         chosen = catalogue(dataset.meta.catalogue)
         dataset = admitted(dataset, chosen)
         meta, foreseen = dataset.meta, label(plan.label or dataset.meta.default_label, dataset)
-        rows = label_rows(foreseen, dataset, moments(meta, until=plan.test_until))
-        rows = in_canonical_order(rows[rows["at_risk"] & rows["outcome"].notna()])
+        rows = labelled_rows(foreseen, dataset, moments(meta, until=plan.test_until))
         divided = split(
             rows,
             kind=plan.split,

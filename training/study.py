@@ -26,12 +26,12 @@ from training.challengers import ALL, CHAMPION, candidates, challengers, champio
 from training.comparison import METRICS, Comparison, clusters_of, comparisons
 from training.evaluation import evaluate
 from training.judged import judged_rows, regions
-from training.labels import Label, label, label_rows
+from training.labels import Label, label
 from training.learning import Learned, learn
 from training.metrics import headline_metrics
 from training.moments import last_day, moments
 from training.past_origins import selected
-from training.rows import dataset_history, in_canonical_order, vectors_of
+from training.rows import dataset_history, labelled_rows, vectors_of
 from training.rule_scores import RulesLeftOut, rule_baselines
 from training.sample import Sample
 from training.search import TRIES
@@ -215,8 +215,7 @@ def study(folder: Path, plan: Plan, progress: Progress | None = None, champion: 
 def _divided(dataset: Dataset, foreseen: Label, plan: Plan) -> tuple[pd.DataFrame, Split, int, list[str]]:
     """The labelled rows in their canonical order, which side each is on, the publication lag, and what is to note."""
     grid = moments(dataset.meta, until=plan.test_until)
-    rows = label_rows(foreseen, dataset, grid)
-    rows = in_canonical_order(rows[rows["at_risk"] & rows["outcome"].notna()])
+    rows = labelled_rows(foreseen, dataset, grid)
     lag_days, notes = foreseen.publication_lag_days(dataset), []
     is_set = plan.train_until is not None and plan.test_from is not None and "time" in plan.split
     if is_set and lag_days:

@@ -14,10 +14,10 @@ from features.catalogue import catalogue
 from features.dataset import read_dataset
 from features.intake import admitted
 from features.rules.rulebook import rulebook
-from training.labels import label, label_rows
+from training.labels import label
 from training.learning import PARAMETERS
 from training.moments import moments
-from training.rows import dataset_history, in_canonical_order, vectors_of
+from training.rows import dataset_history, labelled_rows, vectors_of
 from training.rule_scores import rule_scores
 from training.visiting_bias import BiasRefused, World
 
@@ -48,8 +48,7 @@ def world_of(folder: Path, progress: Progress | None = None, years: int = YEARS)
     chosen = catalogue(dataset.meta.catalogue)
     dataset = admitted(dataset, chosen)
     foreseen = label(dataset.meta.default_label, dataset)
-    rows = label_rows(foreseen, dataset, moments(dataset.meta))
-    rows = in_canonical_order(rows[rows["at_risk"] & rows["outcome"].notna()])
+    rows = labelled_rows(foreseen, dataset, moments(dataset.meta))
     history = dataset_history(dataset, chosen)
     scores = rule_scores(history, rows, rulebook(), bar("Points of the rules"))
     rows, points = rows[scores.is_ruled].reset_index(drop=True), scores.points[scores.is_ruled]
