@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: demo test check setup serve bench spark-test clean
+.PHONY: demo test check setup serve browser bench spark-test clean
 .DEFAULT_GOAL := help
 
 help:
@@ -50,7 +50,17 @@ lint: $(STAMP)
 check: lint
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/spec features models training serving
 
-test: lint
+# What the browser tests need from the system. Where it can neither be found nor installed they say so and are skipped.
+browser:
+	@command -v chromium >/dev/null && fc-list :lang=zh 2>/dev/null | grep -q . || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing chromium and fonts-noto-cjk for the browser tests"; \
+	    { apt-get install -y -q --no-install-recommends chromium fonts-noto-cjk fontconfig \
+	      || { apt-get update -q && apt-get install -y -q --no-install-recommends chromium fonts-noto-cjk fontconfig; }; } \
+	      >/dev/null 2>&1 || echo "chromium could not be installed; the browser tests will be skipped"; \
+	  else echo "The browser tests need chromium and a Chinese font (Debian: apt install chromium fonts-noto-cjk)"; fi; }
+
+test: lint browser
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 	$(BIN)/python -m pytest -q --nbmake notebooks
 

@@ -25,6 +25,7 @@ from models.data_quality import DataQuality, sources
 from models.frequency import frequency
 from models.handling import PLAIN, Handling
 from models.policy import Statuses, statuses, unlocks
+from models.questions import Questions
 from models.reasons import Reasons
 from models.record_frame import ABSTAINED, BORROWED, LIMITS, RULES_ONLY, empty_record, identity, per_100
 from models.record_state import OPT_OUT as OPT_OUT
@@ -120,6 +121,8 @@ class Assessed:
             base, groups = float(self.scores.explanation.base[row]), self.scores.explanation.groups(row)
             record["contributions"] = {"base": base, "groups": groups}
             record["reasons"] = self.reasons(i)
+            if self._reasons is not None:
+                record["reason_note"] = self._reasons.note(row, record["reasons"])
             limits = [] if self.scores.is_of_trained_region[i] else [BORROWED]
         record["limits"] = [*limits, *LIMITS]
         if speaking is not None:
@@ -127,6 +130,7 @@ class Assessed:
         found = self.standing(i, speaking)
         record["tier"], record["tier_computed"] = found.tier.value, found.computed.value
         record["tier_basis"] = self.tier_basis(i, found, speaking)
+        record["questions"] = self._questions.of(i, found, speaking) if self.with_reasons else []
         return record
 
     def row(self, i: int) -> dict[str, Any]:
@@ -206,6 +210,10 @@ class Assessed:
         )
 
     @cached_property
+    def _questions(self) -> Questions:
+        return Questions(self.bundle, self.history, self.seen, self.vectors, self.scores)
+
+    @cached_property
     def _candidates(self) -> Statuses | None:
         return None if self.rules is None else statuses(self.rules.states.book.policies, self.rules.states)
 
@@ -234,7 +242,6 @@ class Assessed:
             record["triggers"] = rules.triggers()
             record["verification"] = rules.verification()
             record["points_items"] = rules.points_items()
-            record["questions"] = rules.questions()
             may_read_sealed = self.handling.may_read_sealed
             record["assistance_chain"] = assistance_chain(
                 self.history, self.seen, i, alerts(of.states, i), with_sealed=may_read_sealed

@@ -4,6 +4,7 @@
     calibration.json  affine calibration, base rate, tier bands
     features.json     the catalogue the model was trained with, and what training knew about each feature
     certainty.json    members of the bag, bounds of the probability, training ranges and profile
+    similar.json      plausible values of what is unknown, by kind of household; older bundles have none
     manifest.json     SHA-256 of the other files, contract, data, versions, metrics, gates, 32 golden rows
     manifest.sig      HMAC-SHA-256 of manifest.json, when a key was given
 
@@ -25,6 +26,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,18 +41,23 @@ from models.boosted import BoostedModel, NotAdditive, trees_digest
 from models.calibration import FIELDS as CALIBRATION_FIELDS
 from models.calibration import Calibration
 from models.certainty import Certainty
+from models.similar import Similar
 from models.tier import Bands
+from models.wording import wording_of
 
 SCHEMA = "bundle.v2"
-MODEL, CALIBRATION, FEATURES, CERTAINTY, MANIFEST, SIGNATURE = (
+MODEL, CALIBRATION, FEATURES, CERTAINTY, SIMILAR, MANIFEST, SIGNATURE = (
     "model.txt",
     "calibration.json",
     "features.json",
     "certainty.json",
+    "similar.json",
     "manifest.json",
     "manifest.sig",
 )
 HASHED = (MODEL, CALIBRATION, FEATURES, CERTAINTY)
+# Part of the bundle only where its manifest names them.
+OPTIONAL = (SIMILAR,)
 GOLDEN_ROWS = 32
 PROBE_SECONDS = 60
 
@@ -69,7 +76,7 @@ class Check(NamedTuple):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified model with everything that scoring and wording need."""
+    """A verified model with everything that scoring and wording need. Without `similar` no question comes from it."""
 
     catalogue: Catalogue
     model: BoostedModel
@@ -81,10 +88,16 @@ class Bundle:
     reference: npt.NDArray[np.float64]
     manifest: Mapping[str, Any]
     sha256: str
+    similar: Similar | None = None
 
     def rank(self, probability: float) -> float:
         """Share of the training county's households that scored lower, from 0 to 1, by the held-out scores."""
         return round(float(np.searchsorted(self.reference, probability, side="left") / len(self.reference)), 4)
+
+    @cached_property
+    def columns_used(self) -> npt.NDArray[np.int64]:
+        """Places of the features that the trees use."""
+        return np.flatnonzero(self.model.booster.feature_importance("split") > 0)
 
     @property
     def name(self) -> str:
@@ -152,9 +165,15 @@ def write_bundle(
     golden_values: npt.NDArray[np.float64],
     facts: Mapping[str, Any],
     certainty: Certainty | None = None,
+    similar: Similar | None = None,
 ) -> str:
-    """Write an unsigned bundle whole or not at all; returns its SHA-256. `facts` go into the manifest as they are."""
+    """Write an unsigned bundle whole or not at all; returns its SHA-256. `facts` go into the manifest as they are.
+
+    Raises `WordingRefused` for a catalogue with a feature that no sentence tells.
+    """
     certainty = certainty or Certainty()
+    # A model that cannot be put into words does not leave.
+    wording_of(catalogue)
     model = BoostedModel.from_text(model_text, catalogue.names, had_unknown, certainty.members)
     margins = model.margins(golden_values)
     contents = {
@@ -177,6 +196,8 @@ def write_bundle(
         ),
         CERTAINTY: _json_bytes(certainty.as_json()),
     }
+    if similar is not None:
+        contents[SIMILAR] = _json_bytes(similar.as_json())
     manifest = {
         "schema": SCHEMA,
         **facts,
@@ -196,7 +217,8 @@ def write_bundle(
 
 def copy_bundle(source: Path, target: Path, *, key: bytes | None = None) -> None:
     """Copy a bundle's files unchanged, whole or not at all, and sign the copy if a key is given."""
-    contents = {name: (source / name).read_bytes() for name in (*HASHED, MANIFEST)}
+    names = (*HASHED, *(name for name in OPTIONAL if (source / name).is_file()), MANIFEST)
+    contents = {name: (source / name).read_bytes() for name in names}
     if key is not None:
         contents[SIGNATURE] = _signature(contents[MANIFEST], key).encode()
     _placed(target, contents)
@@ -267,14 +289,20 @@ def _opened(folder: Path, key: bytes | None, proven: str | None, checks: list[Ch
         return None
     try:
         manifest = json.loads(contents[MANIFEST])
-        hashes = {name: manifest["files"][name] for name in HASHED}
+        hashed = (*HASHED, *(name for name in OPTIONAL if name in manifest["files"]))
+        hashes = {name: manifest["files"][name] for name in hashed}
         schema = manifest["schema"]
     except (ValueError, KeyError, TypeError):
         passes("manifest", False, "", "is not a readable bundle manifest")
         return None
     if not passes("manifest", schema == SCHEMA, f"schema {SCHEMA}", f"schema is not {SCHEMA}"):
         return None
-    wrong = [name for name in HASHED if hashlib.sha256(contents[name]).hexdigest() != hashes[name]]
+    missing = [name for name in hashed if not (folder / name).is_file()]
+    if missing:
+        passes("hashes", False, "", f"missing {', '.join(missing)}")
+        return None
+    contents |= {name: (folder / name).read_bytes() for name in hashed if name not in contents}
+    wrong = [name for name in hashed if hashlib.sha256(contents[name]).hexdigest() != hashes[name]]
     if not passes("hashes", not wrong, "all files unchanged", f"changed since publication: {', '.join(wrong)}"):
         return None
     features = json.loads(contents[FEATURES])
@@ -314,6 +342,7 @@ def _opened(folder: Path, key: bytes | None, proven: str | None, checks: list[Ch
         reference=np.array(fitted["reference"], np.float64),
         manifest=manifest,
         sha256=sha256,
+        similar=Similar.from_json(json.loads(contents[SIMILAR]), catalogue) if SIMILAR in hashed else None,
     )
     # What scoring and wording will ask for must be there now, not at the first household.
     _ = (bundle.name, bundle.version, bundle.label, bundle.currency, bundle.time_zone, bundle.regions, bundle.sources)

@@ -1,7 +1,8 @@
-"""From contributions to reasons: domains first, then at most two dated facts each, in Chinese and English.
+"""From contributions to reasons: domains first, then at most two dated facts each, in every language of the wording.
 
-A reason always rests on events that somebody can check. What is unknown is never a reason; it becomes a gap.
-Words say what goes together with the score, never what causes it.
+A reason always rests on events that somebody can check. What is unknown is never a reason; it becomes a gap. What the
+work of assistance leaves behind (a visit, an application) and what is sealed is never told as a fact. Words say what
+goes together with the score, never what causes it.
 """
 
 from __future__ import annotations
@@ -15,21 +16,30 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from features.definition import GROUP_TEXT, Feature, Group, Measure, Text
+from features.definition import GROUP_TEXT, Feature, Group, Measure
 from features.evidence import Evidence
 from features.history import History
-from features.window import day, written
+from features.unit import Unit
+from features.window import day, day_of, written
 from models.bundle import Bundle
 from models.explanation import DOMAINS, NOT_KNOWN, Explanation
+from models.language import texts
+from models.wording import Told, Wording, not_itemised, wording_of
 
 MAX_RAISING, MAX_LOWERING = 3, 2
 MAX_FACTS = 2
+# Domains that a note names of which no record can be shown.
+MAX_UNSEEN = 2
 MAX_EVENTS = 3
 # A fact that hardly moves the score does not stand for its domain.
 FACT_FROM = 0.05
 SHOWN_FROM = 0.10
 MEDIUM_FROM = 0.30
 STRONG_FROM = 0.70
+# From here on both sides of a domain count, and it is told as mixed.
+MIXED_FROM = 0.15
+# The shown domains must carry this part of all that raises the score; otherwise a note says so.
+CARRIED_FROM = 0.60
 DIRECTIONS = (("raises", 1.0, MAX_RAISING), ("lowers", -1.0, MAX_LOWERING))
 _NEVER_SHOWN = (NOT_KNOWN, Group.CONTEXT.value)
 _TEXTS = {group.value: text._asdict() for group, text in GROUP_TEXT.items()}
@@ -54,20 +64,17 @@ class Reasons:
     def of(self, row: int, household: int) -> list[dict[str, Any]]:
         """Reasons of one row of the explanation, strongest first: what raises, then what lowers.
 
-        Each is `{group, direction, strength, facts}`; a group without a checkable fact is left out.
+        Each is `{group, group_text, direction, strength, mixed, facts}`; a group without a checkable fact is left out.
         """
-        sums = self.explanation.domains[0][row]
-        domains = [(total, name) for total, name in zip(sums, DOMAINS, strict=True) if name not in _NEVER_SHOWN]
         pulls = None
         chosen: list[dict[str, Any]] = []
         for direction, sign, most in DIRECTIONS:
-            ranked = sorted((-sign * total, name) for total, name in domains if sign * total >= SHOWN_FROM)
             found = 0
-            for against, name in ranked:
+            for against, name in self._ranked(row, sign):
                 if found == most:
                     break
                 pulls = self._pulls_of(row) if pulls is None else pulls
-                facts = self._facts(pulls.get((name, sign), []), household)
+                facts = self._facts(pulls.get((name, sign), []), household, direction)
                 if facts:
                     found += 1
                     chosen.append(
@@ -76,10 +83,79 @@ class Reasons:
                             "group_text": _TEXTS[name],
                             "direction": direction,
                             "strength": _strength(-against),
+                            "mixed": self._is_mixed(row, name),
                             "facts": facts,
                         }
                     )
         return chosen
+
+    def note(self, row: int, reasons: list[dict[str, Any]]) -> dict[str, str] | None:
+        """What to say where the `reasons` (as `of` gives them) carry less than 60 % of all that raises the score.
+
+        Most of it may go with gaps in the record; or no domain stands out, and several small things come together; or
+        one does, but rests on no record that could be checked, as the number of children. None where the reasons carry
+        the score, or where nothing raises it worth a word.
+        """
+        sums = dict(zip(DOMAINS, self.explanation.domains[0][row], strict=True))
+        raising = {name: total for name, total in sums.items() if total > 0 and name not in _NEVER_SHOWN}
+        known, unknown = sum(raising.values()), max(0.0, sums[NOT_KNOWN])
+        if unknown >= SHOWN_FROM and unknown > known:
+            return texts("notes", "mostly_unknown")
+        shown = {reason["group"] for reason in reasons if reason["direction"] == "raises"}
+        if known < SHOWN_FROM or sum(raising[name] for name in shown) >= CARRIED_FROM * known:
+            return None
+        largest = [name for _, name in self._ranked(row, 1.0)[:MAX_RAISING]]
+        if sum(raising[name] for name in largest) < CARRIED_FROM * known:
+            return texts("notes", "several_small")
+        return not_itemised([name for name in largest if name not in shown][:MAX_UNSEEN])
+
+    def _ranked(self, row: int, sign: float) -> list[tuple[float, str]]:
+        """The row's domains that pull this way by enough to be shown, the largest pull first (negative)."""
+        sums = self.explanation.domains[0][row]
+        domains = zip(sums, DOMAINS, strict=True)
+        return sorted(
+            (-sign * total, name) for total, name in domains if sign * total >= SHOWN_FROM and name not in _NEVER_SHOWN
+        )
+
+    def _is_mixed(self, row: int, group: str) -> bool:
+        """Whether known features of the domain pull both ways by more than a little."""
+        columns, explanation = self._columns[group], self.explanation
+        known = [
+            pull
+            for pull, unknown in zip(
+                explanation.contributions[row, columns].tolist(),
+                explanation.unknown[row, columns].tolist(),
+                strict=True,
+            )
+            if not unknown
+        ]
+        raising, lowering = sum(p for p in known if p > 0), -sum(p for p in known if p < 0)
+        return bool(min(raising, lowering) > MIXED_FROM)
+
+    @cached_property
+    def _columns(self) -> dict[str, npt.NDArray[np.int64]]:
+        """Where the features of each domain stand."""
+        groups = [feature.group.value for feature in self.bundle.catalogue.features]
+        return {name: np.flatnonzero([group == name for group in groups]) for name in set(groups)}
+
+    @cached_property
+    def _wording(self) -> Wording:
+        return wording_of(self.bundle.catalogue)
+
+    @cached_property
+    def _year(self) -> str:
+        """The year of the judgement, which a date of that year does not repeat."""
+        return str(day_of(self.evidence.seen.as_of, self.evidence.history.time_zone).year)
+
+    @cached_property
+    def _never_told(self) -> frozenset[str]:
+        """Features that read what assistance itself left behind, or what is sealed."""
+        catalogue, found = self.bundle.catalogue, set[str]()
+        hidden = np.array([kind.is_trace or kind.is_sealed for kind in catalogue.kinds], np.bool_)
+        for feature in catalogue.features:
+            if bool((catalogue.codes_read[feature.name] & hidden).any()) or found & set(feature.of):
+                found.add(feature.name)
+        return frozenset(found)
 
     @cached_property
     def _strong(self) -> tuple[npt.NDArray[np.int64], list[int], list[float], list[float]]:
@@ -100,38 +176,55 @@ class Reasons:
             found.setdefault((feature.group.value, sign), []).append(Pull(-sign * phi, feature.name, values[k]))
         return found
 
-    def _facts(self, pulls: list[Pull], household: int) -> list[dict[str, Any]]:
+    def _facts(self, pulls: list[Pull], household: int, direction: str) -> list[dict[str, Any]]:
         """The features that pull the same way and rest on events, largest pull first."""
         facts: list[dict[str, Any]] = []
         cited: set[tuple[int, ...]] = set()
-        history = self.evidence.history
         for _, name, value in sorted(pulls):
             feature = self.bundle.catalogue.by_name[name]
             behind = self.evidence.behind(name, household).tolist()
             key = tuple(behind)
-            if not behind or key in cited or (feature.measure is Measure.OPEN and value == 0):
+            is_over = feature.measure in (Measure.OPEN, Measure.MONTHS_OPEN) and value == 0
+            if not behind or key in cited or is_over or name in self._never_told:
                 continue
             cited.add(key)
-            newest = behind[-1]
-            text = fact_text(
-                feature,
-                value,
-                self.bundle.currency,
-                day(int(history.occurred[newest]), history.time_zone),
-                str(history.source[newest]),
-            )
-            facts.append(
-                {
-                    "feature": name,
-                    "text": text._asdict(),
-                    "events": [cited_event(history, e) for e in _most_telling(feature, behind, history)],
-                    "n_events": len(behind),
-                    "question": None,
-                }
-            )
+            facts.append(self._fact(feature, value, behind, direction))
             if len(facts) == MAX_FACTS:
                 break
         return facts
+
+    def _fact(self, feature: Feature, value: float, behind: list[int], direction: str) -> dict[str, Any]:
+        """One fact with its sentence and the events to check it by."""
+        history = self.evidence.history
+        telling = _most_telling(feature, behind, history)
+        tells_of_largest = feature.measure is Measure.MAX or (
+            feature.measure is Measure.SUM and feature.unit is Unit.MONEY
+        )
+        row = telling[0] if tells_of_largest else behind[-1]
+        template, text = self._wording.fact(
+            Told(
+                feature,
+                value,
+                direction,
+                len(behind),
+                float(history.value[row]),
+                day(int(history.occurred[row]), history.time_zone),
+                history.catalogue.kinds[history.code[row]],
+                str(history.source[row]),
+                self.bundle.currency,
+                self._year,
+            )
+        )
+        return {
+            "fact_id": feature.name,
+            "feature": feature.name,
+            "template": template,
+            "text": text,
+            "public_text": texts("public", "groups", feature.group.value),
+            "events": [cited_event(history, e) for e in telling],
+            "n_events": len(behind),
+            "question": None,
+        }
 
 
 def cited_event(history: History, row: int) -> dict[str, Any]:
@@ -143,17 +236,6 @@ def cited_event(history: History, row: int) -> dict[str, Any]:
         "known_at": written(int(history.known_at[row]), history.time_zone),
         "source": str(history.source[row]),
     }
-
-
-def fact_text(feature: Feature, value: float, currency: str, newest_day: str, source: str) -> Text:
-    """One sentence: what is on record, how much, and the newest entry's day and source."""
-    if feature.measure is Measure.OPEN:
-        return Text(f"{feature.meaning.zh}（{newest_day}，{source}）", f"{feature.meaning.en} ({newest_day}, {source})")
-    zh, en = feature.unit.spoken(value, currency)
-    return Text(
-        f"{feature.meaning.zh}：{zh}（最近一条 {newest_day}，{source}）",
-        f"{feature.meaning.en}: {en} (latest record {newest_day}, {source})",
-    )
 
 
 def _most_telling(feature: Feature, behind: list[int], history: History) -> list[int]:

@@ -98,6 +98,8 @@ def empty_record(bundle: Bundle, household_id: str, as_of: Micros, assessment_id
         "multidimensional": None,
         "economics": None,
         "reasons": [],
+        "reason_note": None,
+        "change": None,
         "contributions": None,
         "triggers": [],
         "data_gaps": [],

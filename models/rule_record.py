@@ -14,7 +14,6 @@ from models.rules import CUTS, SHOWN_DIMENSIONS, Ruled
 
 STATES = {1: "true", 0: "false", -1: "not_evaluable"}
 MAX_EVENTS = 3
-MAX_QUESTIONS = 8
 SEALED_ID = "sealed"
 SEALED = Text("敏感因素（仅授权人员可查看内容）", "sensitive factor (wording for authorised roles only)")
 # The amounts a person asks about first: name, unit and whether a larger one is good.
@@ -100,22 +99,27 @@ class RuleRecord:
         """Rank that each true trigger brings."""
         return self.ruled.floor_lists[self.household]
 
-    def questions(self) -> list[dict[str, Any]]:
-        """What to ask on a visit: of the strongest true indicators first, then of what cannot be evaluated."""
-        asked: dict[str, dict[str, Any]] = {}
-        ranked = []
+    def questions(self, rank: int = 0) -> list[dict[str, Any]]:
+        """What the indicators ask on a visit, and a sealed one only of who may read it.
+
+        Of those that are true, the triggers that bring a tier first and then the others, the strongest first. Then of
+        those that cannot be evaluated and would bring a higher tier than the present one, whose rank is `rank` (0 green
+        or grey, 3 red).
+        """
+        floors, ranked = self.floors(), []
         for mode in ("trigger", "points"):
             indicators = self.ruled.of_mode(mode)
-            for of, is_true in ((self.ruled.true[mode], True), (self.ruled.not_evaluable[mode], False)):
-                for each in (indicators[k] for k in of[self.household]):
-                    if not self._hides(each):
-                        weight = float(self.ruled.severity[each.id][self.household]) if is_true else 0.0
-                        strongest = max((RANKS.get(level.tier, 0) for level in each.levels), default=0)
-                        ranked.append((-weight, -strongest, each.id, each))
-        for _, _, _, each in sorted(ranked, key=lambda entry: entry[:3]):
-            for question in self._questions(each):
-                asked.setdefault(question["en"], question)
-        return list(asked.values())[:MAX_QUESTIONS]
+            for each in (indicators[k] for k in self.ruled.true[mode][self.household]):
+                severity = float(self.ruled.severity[each.id][self.household])
+                ranked.append((0, -floors.get(each.id, 0), -severity, each.id, each))
+            for each in (indicators[k] for k in self.ruled.not_evaluable[mode][self.household]):
+                if _strongest(each) > rank:
+                    ranked.append((1, -_strongest(each), 0.0, each.id, each))
+        return [
+            question
+            for is_open, *_, each in sorted(ranked, key=lambda entry: entry[:4])
+            for question in self._asked(each, is_open == 1)
+        ]
 
     def dimensions(self) -> dict[str, float | None]:
         """One number from 0 to 1 a dimension, null where nothing is known about it."""
@@ -204,10 +208,30 @@ class RuleRecord:
             found = {row for row in found if not history.catalogue.kinds[history.code[row]].is_sealed}
         return sorted(found)
 
+    def _asked(self, indicator: Indicator, may_change_tier: bool) -> list[dict[str, Any]]:
+        return [
+            {
+                "question_id": f"{indicator.id}.{number}",
+                "text": text,
+                "kind": "indicator",
+                "about": indicator.id,
+                "code": None,
+                "unit": None,
+                "if_known": None,
+                "may_change_tier": may_change_tier,
+            }
+            for number, text in enumerate(self._questions(indicator), 1)
+        ]
+
     def _questions(self, indicator: Indicator) -> list[dict[str, str]]:
         if self._hides(indicator):
             return []
         return [{"zh": question.zh, "en": question.en} for question in indicator.questions]
+
+
+def _strongest(indicator: Indicator) -> int:
+    """Rank of the highest tier that an indicator can bring."""
+    return max((RANKS.get(level.tier, 0) for level in indicator.levels), default=0)
 
 
 def _interval(lo: float, hi: float, least: float = -math.inf) -> dict[str, Any]:

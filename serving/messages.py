@@ -125,23 +125,95 @@ class CitedEvent(Answer):
 
 
 class Fact(Answer):
-    """One checkable sentence. `n_events` counts all events behind it; at most three are cited."""
+    """One checkable sentence. `n_events` counts all events behind it; at most three are cited.
 
+    `template` names the wording, `public_text` says as much as may be told to anybody: nothing about health, disability
+    or identity.
+    """
+
+    fact_id: str
     feature: str
+    template: str
     text: Text
+    public_text: Text
     events: list[CitedEvent]
     n_events: int
     question: Text | None
 
 
 class Reason(Answer):
-    """One domain that goes together with a higher or a lower score."""
+    """One domain that goes together with a higher or a lower score. `mixed`: records of this domain also pull the
+    other way."""
 
     group: str
     group_text: Text
     direction: Literal["raises", "lowers"]
     strength: Literal["strong", "medium", "slight"]
+    mixed: bool
     facts: list[Fact]
+
+
+class Question(Answer):
+    """Something to find out on a visit.
+
+    `kind` says why: the record of a field is `missing`, `incomplete` or `stale`, or an `indicator` asks; `about` is the
+    field or the indicator. `if_known` is the range that plausible answers would bring the number of 100 households to.
+    An answer with a `code` becomes an event of that code, with an amount in `unit` if there is one.
+    """
+
+    question_id: str
+    text: Text
+    kind: Literal["missing", "incomplete", "stale", "indicator"]
+    about: str
+    code: str | None
+    unit: str | None
+    if_known: tuple[float, float] | None
+    may_change_tier: bool
+
+
+class Before(Answer):
+    """The assessment that a change is counted from."""
+
+    assessment_id: str
+    as_of: str
+    status: Literal["scored", "scored_low_confidence", "abstained", "rules_only", "error"]
+    tier: Literal["red", "orange", "yellow", "green", "grey"]
+    per_100: float | None
+
+
+class Split(Answer):
+    """Of 100 households, how many more or fewer each part of a change makes; the parts add up to the whole."""
+
+    model_changed: float
+    time_passing: float
+    data_repaired: float
+    new_events: float
+
+
+class Changed(Answer):
+    """An event that is new, or that was missing or wrong last time."""
+
+    event_id: str
+    code: str
+    occurred_at: str
+    known_at: str
+    source: str
+    text: Text
+
+
+class Change(Answer):
+    """What is different from the last assessment. `split` is null where either has no number. `steady`: within what the
+    model is unsure about anyway. At most five events are listed of each kind, the `n_` fields count all."""
+
+    previous: Before
+    per_100: float | None
+    split: Split | None
+    steady: bool
+    text: Text
+    new_events: list[Changed]
+    n_new_events: int
+    repaired_events: list[Changed]
+    n_repaired_events: int
 
 
 class Contributions(Answer):
@@ -342,13 +414,15 @@ class Assessment(Answer):
     multidimensional: Multidimensional | None
     economics: Economics | None
     reasons: list[Reason]
+    reason_note: Text | None
+    change: Change | None
     contributions: Contributions | None
     triggers: list[Trigger]
     data_gaps: list[DataGap]
     data_quality: DataQuality
     verification: list[Verification]
     tasks: list[str]
-    questions: Annotated[list[Text], Field(max_length=8)]
+    questions: Annotated[list[Question], Field(max_length=8)]
     policy_candidates: list[PolicyCandidate]
     unlocks: list[Unlock]
     assistance_chain: list[Step]

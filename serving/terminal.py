@@ -52,6 +52,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "occurred": ("发生", "happened"),
     "reported": ("得知", "known"),
     "more": ("另有", "more:"),
+    "if_known": ("问清后每100户约", "if known, of 100 about"),
     "decides": ("由人决定：请核实后再定。", "People decide: check before you conclude."),
     "low_confidence": ("资料较少，把握不大。", "Little is known; the score is uncertain."),
     "error": (
@@ -86,7 +87,7 @@ def screen(answer: Mapping[str, Any], language: str) -> RenderableType:
         parts += [Text(), Text(_word("candidates", language), style="bold"), *_candidates(answer, language)]
     if answer["questions"]:
         parts += [Text(), Text(_word("questions", language), style="bold")]
-        parts += [_item(_plain(question[language])) for question in answer["questions"]]
+        parts += [_item(_question(question, language)) for question in answer["questions"]]
     if answer["data_gaps"]:
         parts += [Text(), Text(_word("gaps", language), style="bold"), _gaps(answer["data_gaps"], language)]
     parts += [Text(), Text(_word("limits", language), style="bold")]
@@ -184,6 +185,21 @@ def _indicators(found: Sequence[Mapping[str, Any]], language: str) -> list[Rende
         parts.append(_item(f"{shape}{_plain(each['id'])} {_plain(each['text'][language])}"))
         parts += [Padding(_event(event, language), (0, 0, 0, 4)) for event in each["evidence"]]
     return parts
+
+
+def _question(question: Mapping[str, Any], language: str) -> str:
+    """A question, and the range that plausible answers bring the number of 100 households to.
+
+    >>> asked = {"text": {"en": "How many live here?"}, "if_known": [3, 9]}
+    >>> _question(asked, "en"), _question({**asked, "if_known": [3, 3]}, "en")
+    ('How many live here? (if known, of 100 about 3 to 9)', 'How many live here?')
+    """
+    text, known = _plain(question["text"][language]), question["if_known"]
+    if known is None or known[0] == known[1]:
+        return text
+    low, high = (f"{number:g}" for number in known)
+    said = _word("if_known", language)
+    return f"{text}（{said}{low}–{high}户）" if language == "zh" else f"{text} ({said} {low} to {high})"
 
 
 def _candidates(answer: Mapping[str, Any], language: str) -> list[RenderableType]:

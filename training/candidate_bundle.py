@@ -26,6 +26,7 @@ def write_candidate(done: Study, folder: Path, facts: dict[str, Any]) -> str:
         catalogue=done.catalogue,
         calibration=done.learned.calibration,
         certainty=done.certainty,
+        similar=done.similar,
         bands=done.bands,
         reference=done.reference,
         base_rate=done.base_rate,

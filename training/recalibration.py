@@ -199,6 +199,7 @@ def _parts(bundle: Bundle, folder: Path, proposal: Proposal, approved_by: str, a
         "had_unknown": bundle.model.had_unknown,
         "golden_values": np.array(golden, np.float64),
         "certainty": bundle.certainty.moved(slope, intercept),
+        "similar": bundle.similar,
         "facts": {
             **facts,
             "version": next_version(bundle.version),

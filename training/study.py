@@ -16,7 +16,9 @@ from features.history import History
 from features.intake import admitted
 from models.bundle import GOLDEN_ROWS, Bundle
 from models.certainty import Certainty
+from models.similar import Similar
 from models.tier import Bands
+from models.wording import wording_of
 from training.abstained import abstained
 from training.acceptance import Gate, gates, is_publishable
 from training.audit import Audit, nothing_to_audit, study_audit
@@ -36,6 +38,7 @@ from training.rule_scores import RulesLeftOut, rule_baselines
 from training.sample import Sample
 from training.search import TRIES
 from training.selection import Selection
+from training.similar import similar_households
 from training.splits import Split, split
 
 Floats = npt.NDArray[np.float64]
@@ -96,6 +99,7 @@ class Study:
     golden_values: Floats
     explained_values: Floats
     contributions: Floats
+    similar: Similar
     train_until: str
     publication_lag_days: int
     notes: tuple[str, ...] = field(default=())
@@ -116,6 +120,8 @@ def study(folder: Path, plan: Plan, progress: Progress | None = None, champion: 
     bar = progress or NO_PROGRESS
     dataset = read_dataset(folder)
     chosen = catalogue(dataset.meta.catalogue)
+    # Asked before the hours of training, not after them: a model that cannot be put into words is not made.
+    wording_of(chosen)
     # An unknown challenger must not cost the time before it is asked.
     candidates(chosen.features, plan.challengers)
     dataset = admitted(dataset, chosen)
@@ -206,6 +212,7 @@ def study(folder: Path, plan: Plan, progress: Progress | None = None, champion: 
         golden_values=_golden(learns.values, plan.seed),
         explained_values=learns.values[sample],
         contributions=contributions,
+        similar=similar_households(chosen, learns.values, train, learns.values[sample], contributions),
         train_until=last_day(int(train["as_of"].max()), dataset.meta),
         publication_lag_days=lag_days,
         notes=tuple(notes),

@@ -309,7 +309,7 @@ def test_without_reasons_nothing_else_changes(
 ) -> None:
     bare = assessments(opened_bundle, made, as_of, reasons=False)
     names = ("reasons", "triggers", "points_items", "verification", "questions", "assistance_chain")
-    left_out: dict[str, Any] = {name: [] for name in names}
+    left_out: dict[str, Any] = {**{name: [] for name in names}, "reason_note": None}
     assert [record | left_out for record in records] == bare
 
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.special import expit
 
-from features.definition import GROUP_TEXT, Group
+from features.catalogue import Catalogue
+from features.definition import GROUP_TEXT, Feature, Group, Measure, Text
 from features.evidence import Evidence
 from features.history import visible
 from features.matrix import matrix_of
-from features.window import Micros
+from features.unit import Unit
+from features.window import Micros, last
 from models.bundle import Bundle
 from models.calibration import Calibration
 from models.certainty import Certainty
 from models.data_quality import DataQuality
 from models.explanation import Explanation
-from models.reasons import MAX_FACTS, MAX_LOWERING, MAX_RAISING, Reasons, fact_text
+from models.language import texts
+from models.reasons import MAX_FACTS, MAX_LOWERING, MAX_RAISING, Reasons
 from models.tier import Bands
+from models.wording import not_itemised
 from tests.records import CORE, Row, at, event, history, household, member
 
 AS_OF = at("2025-06-30")
@@ -56,17 +61,30 @@ def explained(
     pulls: dict[str, float], rows: list[Row] = ROWS, people: list[Row] = PEOPLE, as_of: Micros = AS_OF
 ) -> list[dict[str, Any]]:
     """The reasons when these features contribute this much, and all others nothing."""
-    made = history(rows, people, [household()])
+    return reasons_of(pulls, rows, people, as_of)[0]
+
+
+def reasons_of(
+    pulls: dict[str, float],
+    rows: list[Row] = ROWS,
+    people: list[Row] = PEOPLE,
+    as_of: Micros = AS_OF,
+    of: Catalogue = CORE,
+) -> tuple[list[dict[str, Any]], dict[str, str] | None]:
+    """Reasons and note, with the features of another catalogue if one is given."""
+    made = replace(history(rows, people, [household()]), catalogue=of)
     seen = visible(made, as_of)
     vectors = matrix_of(made, seen)
-    contributions = np.zeros((1, len(CORE.names)))
+    contributions = np.zeros((1, len(of.names)))
     for name, pull in pulls.items():
-        contributions[0, CORE.names.index(name)] = pull
+        contributions[0, of.names.index(name)] = pull
     log_odds = np.array([-3.0 + contributions.sum()])
     explanation = Explanation(
-        CORE, vectors.values, vectors.unknown, log_odds, expit(log_odds), np.array([-3.0]), contributions
+        of, vectors.values, vectors.unknown, log_odds, expit(log_odds), np.array([-3.0]), contributions
     )
-    return Reasons(BUNDLE, explanation, Evidence(made, seen)).of(0, 0)
+    reasons = Reasons(replace(BUNDLE, catalogue=of), explanation, Evidence(made, seen))
+    found = reasons.of(0, 0)
+    return found, reasons.note(0, found)
 
 
 def cited(reason: dict[str, Any]) -> list[str]:
@@ -156,6 +174,7 @@ def test_a_spell_that_has_ended_is_no_fact() -> None:
     found_again = [*ROWS, event("EMP//HIRE", "2025-04-01", person_id="p2")]
     assert [r["group"] for r in explained({"unemployment_open": -0.5})] == ["employment"]
     assert explained({"unemployment_open": -0.5}, found_again) == []
+    assert explained({"unemployment_months_open": -0.5}, found_again) == []
 
 
 def test_every_cited_event_has_both_dates_its_code_and_its_source() -> None:
@@ -229,22 +248,132 @@ def test_a_ratio_cites_the_events_of_both_its_parts_by_time_even_of_somebody_who
 
 def test_a_fact_says_what_how_much_when_and_who_told_in_both_languages() -> None:
     (reason,) = explained({"out_of_pocket_amount_12m": 0.5})
-    meaning = CORE.by_name["out_of_pocket_amount_12m"].meaning
+    (fact,) = reason["facts"]
+    assert (fact["fact_id"], fact["template"]) == ("out_of_pocket_amount_12m", "sum.money.1")
+    assert fact["text"] == {
+        "zh": "近12个月医疗自付合计约1.1万元，其中3月1日9000元等3笔（医保）",
+        "en": "Paid by the family for medical care, last 12 months: about 11,000 yuan, such as 9,000 yuan on 1 March, "
+        "3 records in all (health insurance)",
+    }
+    assert fact["public_text"] == {"zh": "近期支出情况", "en": "Recent expenses"}
+    (reason,) = explained({"inpatient_stays_12m": 0.5})
+    assert reason["facts"][0]["template"] == "inpatient_stays.1"
     assert reason["facts"][0]["text"] == {
-        "zh": f"{meaning.zh}：11,090元（最近一条 2025-06-01，医保）",
-        "en": f"{meaning.en}: 11,090 CNY (latest record 2025-06-01, 医保)",
+        "zh": "近12个月住院2次，最近5月10日自付2000元（医保）",
+        "en": "2 hospital stays in the last 12 months, the latest on 10 May with 2,000 yuan paid by the family "
+        "(health insurance)",
     }
     (reason,) = explained({"unemployment_open": 0.5})
-    meaning = CORE.by_name["unemployment_open"].meaning
     assert reason["facts"][0]["text"] == {
-        "zh": f"{meaning.zh}（2025-02-01，人社）",
-        "en": f"{meaning.en} (2025-02-01, 人社)",
+        "zh": "目前有成员登记失业未再就业（最近登记2月1日，人社）",
+        "en": "A member registered unemployed with no job since (latest record 1 February, employment office)",
     }
 
 
-def test_an_unknown_number_has_no_wording() -> None:
-    with pytest.raises(ValueError, match="data_gaps"):
-        fact_text(CORE.by_name["wage_amount_12m"], float("nan"), "CNY", "2025-01-01", "人社")
+def test_a_sentence_may_differ_by_the_way_it_pulls_and_says_the_year_of_another_year() -> None:
+    (reason,) = explained({"wage_months_since_24m": 0.5})
+    assert reason["facts"][0]["text"]["zh"] == "最近一条工资记录在1月31日，此后约5个月没有记录（人社）"
+    (reason,) = explained({"wage_months_since_24m": -0.5})
+    assert reason["facts"][0]["text"]["zh"] == "最近一条工资记录在1月31日，距今约5个月（人社）"
+    (reason,) = explained({"disasters_12m": 0.5})
+    assert reason["facts"][0]["text"]["en"] == (
+        "1 disaster or accident in the last 12 months, the latest on 1 September 2024 (emergency office)"
+    )
+
+
+def test_a_total_of_days_tells_of_the_newest_event_and_a_total_of_money_of_the_largest() -> None:
+    days = [
+        event("CLM//DAYS", "2025-02-01", value=12.0, person_id="p1", event_id="long"),
+        event("CLM//DAYS", "2025-04-01", value=2.0, person_id="p1", event_id="short", source="visit"),
+    ]
+    (reason,) = explained({"inpatient_days_12m": 0.5}, [*ROWS, *days])
+    assert reason["facts"][0]["text"] == {
+        "zh": "近12个月住院共14天，最近一次4月1日（入户走访）",
+        "en": "14 days in hospital in the last 12 months, the latest on 1 April (home visit)",
+    }
+    assert cited(reason) == ["long", "short"]
+
+
+def test_a_domain_is_mixed_when_known_features_pull_both_ways_by_more_than_a_little() -> None:
+    def is_mixed(**pulls: float) -> list[bool]:
+        return [reason["mixed"] for reason in explained(pulls)]
+
+    assert is_mixed(inpatient_stays_12m=0.6, drug_out_of_pocket_amount_12m=-0.16) == [True]
+    assert is_mixed(inpatient_stays_12m=0.6, drug_out_of_pocket_amount_12m=-0.15) == [False]
+    assert is_mixed(inpatient_stays_12m=-0.6, drug_out_of_pocket_amount_12m=0.16) == [True]
+    # What is unknown pulls neither way: nobody has a pension on record.
+    assert is_mixed(wage_amount_12m=0.6, pension_amount_12m=-0.9) == [False]
+
+
+# --- the note ------------------------------------------------------------------------------------------------------
+
+
+def note(pulls: dict[str, float]) -> dict[str, str] | None:
+    """What is noted beside the reasons when these features contribute this much."""
+    return reasons_of(pulls)[1]
+
+
+SMALL = dict.fromkeys(EACH.values(), 0.2)
+
+
+def test_several_small_things_are_noted_when_the_shown_domains_carry_too_little() -> None:
+    assert note(SMALL) == texts("notes", "several_small")
+    # Three domains of 0.5 carry 1.5 of 2.5, which is 60 %; with a hair less they do not.
+    most = [0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 0.0]
+    assert note(dict(zip(EACH.values(), most, strict=True))) is None
+    less = [0.49, *most[1:]]
+    assert note(dict(zip(EACH.values(), less, strict=True))) == texts("notes", "several_small")
+    # What lowers the score is no part of what raises it.
+    assert note({"inpatient_stays_12m": 0.5, "disasters_12m": -3.0}) is None
+
+
+def test_a_note_says_so_when_what_raises_the_score_has_no_record_to_check() -> None:
+    assert explained({"members": 0.9, "children_under_16": 0.9}) == []
+    assert note({"members": 0.9, "children_under_16": 0.9}) == {
+        "zh": "另有较多分数与家庭构成有关，没有逐条记录可查。请入户了解。",
+        "en": "Much of the score also goes with household make-up, which no single record shows. "
+        "Please ask at the visit.",
+    }
+    assert note({"members": 0.5, "inpatient_stays_12m": 0.3}) == not_itemised(["household"])
+    assert note({"members": 0.3, "inpatient_stays_12m": 0.5}) is None
+
+
+def test_a_note_says_so_when_the_score_goes_with_gaps_and_no_fact_is_made_up() -> None:
+    assert explained({"pension_amount_12m": 2.0}) == []
+    assert note({"pension_amount_12m": 2.0}) == texts("notes", "mostly_unknown")
+    assert note({"pension_amount_12m": 2.0, "inpatient_stays_12m": 0.4}) == texts("notes", "mostly_unknown")
+    assert note({"pension_amount_12m": 0.3, "inpatient_stays_12m": 0.4}) is None
+
+
+def test_nothing_is_noted_where_nothing_raises_the_score() -> None:
+    assert note({}) is None
+    assert note({"inpatient_stays_12m": 0.09}) is None
+    assert note({"inpatient_stays_12m": -2.0, "residence_rural": 2.0}) is None
+
+
+# --- what is never told --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", ["GRD//VISIT", "SLF//APPLY", "JUD//ENFORCED"])
+def test_traces_of_assistance_and_sealed_records_are_never_the_evidence_of_a_fact(code: str) -> None:
+    """A catalogue of somebody's own may read them; what it makes of them is still no reason."""
+    kind = CORE.by_code[code]
+    assert kind.is_trace or kind.is_sealed
+    common = {"group": Group.COPING, "measure": Measure.COUNT, "unit": Unit.COUNT}
+    own = Feature("counted_12m", Text("次数", "count"), codes=(code,), window=last(months=12), **common)  # type: ignore[arg-type]
+    doubled = replace(own, name="doubled", measure=Measure.DIFFERENCE, codes=(), of=("counted_12m", "stays_12m"))
+    stays = replace(own, name="stays_12m", codes=("CLM//INPATIENT",))
+    rows = [*ROWS, event(code, "2025-05-05", value=1.0, event_id="trace")]
+    pulls = {"counted_12m": 0.9, "doubled": 0.9, "stays_12m": 0.3}
+    (reason,) = reasons_of(pulls, rows, of=Catalogue("own", CORE.kinds, (stays, own, doubled)))[0]
+    assert [fact["feature"] for fact in reason["facts"]] == ["stays_12m"]
+    assert "trace" not in cited(reason)
+
+
+def test_no_feature_of_the_catalogue_reads_a_trace_or_a_sealed_record() -> None:
+    hidden = np.array([kind.is_trace or kind.is_sealed for kind in CORE.kinds])
+    assert hidden.any()
+    assert [name for name, read in CORE.codes_read.items() if (read & hidden).any()] == []
 
 
 # --- gaps ---------------------------------------------------------------------------------------------------------

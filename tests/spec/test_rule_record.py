@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.rules.rulebook import RANKS, Rulebook, rulebook
-from models.rule_record import MAX_EVENTS, MAX_QUESTIONS, RuleRecord
+from models.rule_record import MAX_EVENTS, RuleRecord
 from tests.drawn import some_household
 from tests.situations import Happening, Person, Situation, monthly, under_rules
 
@@ -104,12 +104,26 @@ def test_silence_and_overdue_visits_are_told_apart_from_the_floors() -> None:
 def test_questions_of_the_strongest_come_first_and_each_once() -> None:
     told = record(Happening("DST//HOUSE_LOSS", 10, 2), Happening("CLM//INPATIENT", 20, 12_000, "p1"))
     asked = told.questions()
-    assert len(asked) == MAX_QUESTIONS
-    assert asked[0]["en"].startswith("Where do people live now")
-    assert len({each["en"] for each in asked}) == len(asked)
-    assert {"zh", "en"} == set().union(*asked)
-    open_ones = record().questions()
-    assert open_ones and len(open_ones) <= MAX_QUESTIONS
+    assert asked[0]["text"]["en"].startswith("Where do people live now")
+    assert len({each["question_id"] for each in asked}) == len(asked) > 8
+    assert {"zh", "en"} == set().union(*(each["text"] for each in asked))
+    fired = {each["id"] for each in (*told.triggers(), *told.points_items()) if each["state"] == "true"}
+    is_true = [each["about"] in fired for each in asked]
+    assert is_true == sorted(is_true, reverse=True)
+    assert [not each["may_change_tier"] for each in asked] == is_true
+    ranks = [told.floors().get(each["about"], 0) for each, true in zip(asked, is_true, strict=True) if true]
+    assert ranks == sorted(ranks, reverse=True) and ranks[0] == 3
+
+
+def test_what_cannot_be_evaluated_asks_only_where_it_could_bring_a_higher_tier() -> None:
+    told = record()
+    left = [{each["about"] for each in told.questions(rank)} for rank in range(4)]
+    assert left[0] > left[1] > left[2]
+    open_ = {each.id: max(RANKS.get(level.tier, 0) for level in each.levels) for each in told.ruled.of_mode("trigger")}
+    true = {each["id"] for each in told.triggers() if each["state"] == "true"}
+    for rank, names in enumerate(left):
+        assert all(open_[name] > rank for name in names - true if name in open_)
+    assert left[3] <= {*true, *(each["id"] for each in told.points_items())}
 
 
 # -- sealed
@@ -260,7 +274,7 @@ def test_whatever_is_told_is_json_and_agrees_with_itself(rng: Random, may_read_s
     floors = told.floors()
     true = [each for each in found["triggers"] if each["state"] == "true"]
     assert max(floors.values(), default=0) == max((RANKS.get(each["tier"], 0) for each in true), default=0)
-    assert len(found["questions"]) <= MAX_QUESTIONS
+    assert all(each["kind"] == "indicator" and each["if_known"] is None for each in found["questions"])
     for each in (*found["triggers"], *found["points_items"], *found["verification"]):
         assert len(each["evidence"]) == min(each["n_events"], MAX_EVENTS)
     for amount in found["economics"]["amounts"].values():

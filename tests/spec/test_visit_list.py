@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.visit_list import MANUAL, SCORED, VISIT, WAITING, VisitListRefused, visit_list
+from models.visit_list import KEYS, MANUAL, SCORED, VISIT, WAITING, VisitListRefused, dealt, sort_keys, visit_list
 from serving.visit_commands import visits as command
 
 TIERS = ("red", "orange", "yellow", "green", "grey")
@@ -125,6 +125,41 @@ def test_equal_households_are_ordered_by_no_property_of_theirs() -> None:
     # Whether others are on the list changes nothing between two of them.
     some = names(rows[::3])
     assert some == [name for name in order if name in set(some)]
+
+
+def test_the_keys_of_the_order_are_finite_and_alone_decide_it() -> None:
+    rows = [
+        household("scored", "red", 0.3, points=7.0),
+        household("never heard", "grey", coverage=None, months_silent=None, points=None),
+        household("infinite", "orange", points=float("inf"), months_silent=float("inf")),
+    ]
+    keys = sort_keys(pd.DataFrame(rows))
+    assert tuple(keys) == KEYS
+    assert np.isfinite(keys.to_numpy(np.float64)).all()
+    assert keys["key_tie"].dtype == np.int64
+    told = keys.drop(columns="key_tie").to_numpy().tolist()
+    # The scored are ordered by probability alone, all others by what is known of them.
+    assert told[0] == [0, 0, -0.3, 0.0, 0.0, 0.0]
+    assert told[1] == [3, 1, 0.0, 0.0, -1.0, -1e300]
+    assert told[2] == [1, 1, 0.0, -1e300, 0.9, -1e300]
+    assert keys["key_tie"].is_unique
+    assert sort_keys(pd.DataFrame(rows[::-1]))["key_tie"].tolist() == keys["key_tie"].tolist()[::-1]
+
+
+@settings(max_examples=30, deadline=None)
+@given(tables(), st.integers(1, 90), st.sampled_from([0.0, 0.05, 0.3, 1.0]))
+def test_the_first_k_of_each_queue_are_enough_to_deal_the_first_k_places(
+    table: pd.DataFrame, k: int, share: float
+) -> None:
+    keys = sort_keys(table).assign(manual=table["status"].ne("scored") | table["tier"].eq("grey"), tier=table["tier"])
+    in_order = keys.sort_values(list(KEYS))
+    manual = in_order[in_order["manual"]]
+    queues = [of.index.tolist() for of in (in_order, manual, manual[manual["tier"] == "grey"])]
+    whole = list(dealt(*queues, share))
+    assert list(dealt(*(queue[:k] for queue in queues), share))[:k] == whole[:k]
+    assert table["household_id"].iloc[[row for row, _ in whole]].tolist() == names(
+        table.to_dict("records"), reserved_share=share
+    )
 
 
 # --- nothing is lost ----------------------------------------------------------------------------------------------
