@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import date
 from functools import cache
 
 PREFIX = "POVRISK_"
@@ -27,6 +28,10 @@ class Settings:
     `workers` are processes, `threads` are calls computed side by side in each. `rules_only` switches the model off
     (1) and leaves the rules to answer; `speaks_numbers` off (0) leaves out the sentence of 100 households, for a model
     whose level has drifted too far (`povrisk drift`); `packs` is a folder of the user's own parameter packs.
+
+    `store` is the address of the store of assessments and reviews, `visits` how many visits a month the workers of the
+    store can make (0: not told), `session_h` how many hours a login lasts. `today` (a date) stands for the calendar day
+    where records of the past are looked at; empty means the real one.
     """
 
     max_body_bytes: int = 4 * 1024 * 1024
@@ -41,11 +46,21 @@ class Settings:
     rules_only: bool = False
     speaks_numbers: bool = True
     packs: str = ""
+    store: str = ""
+    visits: int = 0
+    session_h: float = 9.0
+    today: str = ""
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            if not isinstance(each.default, bool | str) and not 0 < getattr(self, each.name) < math.inf:
+            least = 0 if each.name == "visits" else math.ulp(0.0)
+            if not isinstance(each.default, bool | str) and not least <= getattr(self, each.name) < math.inf:
                 raise SettingRefused(f"{PREFIX}{each.name.upper()} must be a number above 0")
+        if self.today:
+            try:
+                date.fromisoformat(self.today)
+            except ValueError:
+                raise SettingRefused(f"{PREFIX}TODAY must be a date like 2026-11-01") from None
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
