@@ -12,13 +12,13 @@ export BENTOML_DO_NOT_TRACK := True
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    from nothing to an explained score over HTTP (about 5 minutes at most)"
+	@echo "make demo    from nothing to an explained score and a visit over HTTP (about 5 minutes at most)"
 	@echo "make test    the whole suite (about 15 minutes at most)"
 	@echo "make check   the fast part of it (about 2 minutes)"
 	@echo "make setup   only the environment in $(VENV)"
 	@echo "make bench   speed and memory beside peers, on this machine (about 15 minutes)"
 	@echo "make spark-test   the same vectors on Spark as on one machine (about 3 minutes; needs Java 17 or newer)"
-	@echo "make serve   the scoring service with the demo bundle at http://127.0.0.1:3000"
+	@echo "make serve   the demo's service and pages at http://127.0.0.1:3000"
 
 setup: $(STAMP)
 
@@ -38,8 +38,8 @@ demo: $(STAMP)
 	@$(BIN)/python -m serving.demo
 
 serve: $(STAMP)
-	@test -f demo/bundle/manifest.json || $(BIN)/python -m serving.demo
-	$(BIN)/povrisk serve demo/bundle --demo
+	@test -f demo/bundle/manifest.json -a -f demo/store.db -a -f demo/today || $(BIN)/python -m serving.demo
+	POVRISK_TODAY=$$(cat demo/today) $(BIN)/povrisk serve demo/bundle --demo --store sqlite:///demo/store.db --visits 60
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

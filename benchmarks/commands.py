@@ -82,6 +82,18 @@ def rules(folder: Path | None, dataset: Path | None, as_of: str | None, as_json:
     _tell("rules", found, as_json)
 
 
+@benchmark.command()
+@click.option("--quick", is_flag=True, help="Few households.")
+@as_json
+def queue(quick: bool, as_json: bool) -> None:
+    """A page of the queue of visits while 20,000 and 200,000 households wait."""
+    from benchmarks.queue import queue_benchmark
+
+    with _measuring() as progress:
+        found = queue_benchmark(quick=quick, progress=progress)
+    _tell("queue", found, as_json)
+
+
 @contextmanager
 def _measuring() -> Iterator[Callable[[str], None]]:
     """Says on a terminal what is being measured; a run that fails ends with its reason and exit code 1."""

@@ -48,6 +48,7 @@ def rows(found: Mapping[str, Found]) -> list[Row]:
         "explain": _explain,
         "batch": _batch,
         "rules": _rules,
+        "queue": _queue,
     }
     return [row for name, of in found.items() if name in parts for row in parts[name](of)]
 
@@ -84,6 +85,7 @@ def main() -> None:
     """Run all parts; with `--strict` it exits with 1 where a bar is missed."""
     from benchmarks.batch import batch_benchmark
     from benchmarks.explain import explain_benchmark
+    from benchmarks.queue import queue_benchmark
     from benchmarks.rules import rules_benchmark
     from benchmarks.vectors import vectors_benchmark
 
@@ -109,6 +111,7 @@ def main() -> None:
     found["explain"] = explain_benchmark(quick=quick)
     found["batch"] = batch_benchmark(given.folder, scale=0.02 if quick else 1.0, progress=progress)
     found["rules"] = rules_benchmark(folder=given.folder, progress=progress)
+    found["queue"] = queue_benchmark(quick=quick, progress=progress)
     write(found, given.out)
     Console().print(printed(found))
     sys.exit(1 if given.strict and any(row.met is False for row in rows(found)) else 0)
@@ -194,6 +197,16 @@ def _batch(of: Found) -> Iterator[Row]:
 
 def _rules(of: Found) -> Iterator[Row]:
     yield Row("rules beside vectors", f"{of['us_per_household']:.0f} µs/hh", "", of["ratio_to_vectors"], "")
+
+
+def _queue(of: Found) -> Iterator[Row]:
+    least, most = (str(size) for size in (min(of["sizes"]), max(of["sizes"])))
+    for name, pages in of["databases"].items():
+        few, many = pages[least], pages[most]
+        for key, what in (("first_ms", "first page"), ("deep_ms", "page at 10,000"), ("township_ms", "a township's")):
+            bar = "≤ 100" if key == "first_ms" else ""
+            told = f"queue of {int(most):,} on {name}, {what}, ms"
+            yield Row(told, f"{many[key]:.0f}", f"{few[key]:.0f} of {int(least):,}", many[key], bar)
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,7 +10,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.csv
 
-from features.bucket_run import parquet, run_buckets
+from features.bucket_run import RunReport, TableWriter, parquet, run_buckets
 from features.dataset import DatasetRefused, read_meta
 from features.window import as_of_moment
 from models.bundle import Bundle
@@ -78,8 +79,12 @@ def score_dataset(
 
         report = run_on_spark(folder, job, out)
     else:
-        writer = _Csv if out.suffix.lower() == ".csv" else parquet
-        report = run_buckets(folder, job, out, workers=workers, title="Assessments", writer=writer)
+        report = run_buckets(folder, job, out, workers=workers, title="Assessments", writer=writer_of(out))
+    return batch_report(report)
+
+
+def batch_report(report: RunReport) -> BatchReport:
+    """What a run over the buckets did, told of households."""
     return BatchReport(
         households=report.rows,
         by_status=_counted(report.counts, STATUS),
@@ -89,6 +94,11 @@ def score_dataset(
         peak_rss_mb=round(report.peak_rss_mb),
         resumed_buckets=report.resumed_buckets,
     )
+
+
+def writer_of(out: Path) -> Callable[[Path, pa.Schema], TableWriter]:
+    """What writes rows to a file of that name."""
+    return _Csv if out.suffix.lower() == ".csv" else parquet
 
 
 class _Csv:

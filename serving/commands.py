@@ -15,7 +15,8 @@ from rich.table import Table
 
 from features.dataset import DatasetRefused, read_dataset
 from serving.errors import Refusal
-from serving.running import LOOPBACK, PortTaken, free_port, run_service
+from serving.running import LOOPBACK, NO_STORE, OWN_STORE, PortTaken, free_port, run_service
+from serving.sessions import SESSION_KEY, SessionKeyRefused, own_key
 from serving.settings import BUNDLE, SettingRefused, Settings, bundle_key, settings_from
 from serving.tokens import TOKENS, TOKENS_FILE, TokensRefused, demo_tokens, tokens_from
 
@@ -106,6 +107,13 @@ def verify(bundle: Path, as_json: bool) -> None:
 )
 @click.option("--engine", type=click.Choice(["local", "spark"]), default="local", show_default=True)
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes [default: one a core, at most 2].")
+@click.option("--store", "url", help="Fill this store, too: every household and its task.")
+@click.option("--visits", type=click.IntRange(1), help="How many visits can be made [default: POVRISK_VISITS].")
+@click.option(
+    "--keep",
+    type=click.Choice(["listed", "all"]),
+    help="Whose whole assessment the store keeps [default: listed: not green, or within the visits].",
+)
 @rules_only
 @packs
 @as_json
@@ -118,16 +126,27 @@ def score(
     previous: Path | None,
     engine: Literal["local", "spark"],
     workers: int | None,
+    url: str | None,
+    visits: int | None,
+    keep: str | None,
     rules_only: bool,
     packs: Path | None,
     as_json: bool,
 ) -> None:
-    """Assess every household of a dataset folder; one row a household. A run that was stopped goes on where it was."""
+    """Assess every household of a dataset folder; one row a household. A run that was stopped goes on where it was.
+
+    With --store the queue of visits is filled from the same run, all at once at its end.
+    """
     from features.bucket_run import RunStopped
     from features.rules.files import RuleFileRefused
     from features.rules.pack import PackNotInForce
     from serving.batch import score_dataset, score_job
+    from serving.store_options import StoreAway, opened_store
 
+    if url is None and (visits or keep):
+        raise click.UsageError("--visits and --keep go with --store")
+    if url is not None and (engine == "spark" or no_reasons):
+        raise click.UsageError("--store needs whole assessments from one machine: no --engine spark, no --no-reasons")
     opened = open_bundle(bundle)
     try:
         settings = with_rules(settings_from(os.environ), rules_only, packs)
@@ -141,14 +160,38 @@ def score(
             packs=Path(settings.packs) if settings.packs else None,
             previous=previous,
         )
-        cores = min(2, os.cpu_count() or 1)
-        report = score_dataset(job, folder, out, workers=workers or cores, engine=engine)
-    except (DatasetRefused, OSError, RuleFileRefused, PackNotInForce, SettingRefused, RunStopped) as error:
+        workers = workers or min(2, os.cpu_count() or 1)
+        if url is None:
+            report, loaded = score_dataset(job, folder, out, workers=workers, engine=engine), None
+        else:
+            from serving.batch_store import score_into_store
+            from serving.clock import now
+
+            with opened_store(url) as store:
+                report, loaded = score_into_store(
+                    job,
+                    folder,
+                    out,
+                    store,
+                    at=now(settings),
+                    visits=visits or settings.visits,
+                    keep=keep or "listed",
+                    workers=workers,
+                )
+    except (DatasetRefused, OSError, RuleFileRefused, PackNotInForce, SettingRefused, RunStopped, StoreAway) as error:
         raise refuse(error) from error
     if as_json:
-        click.echo(json.dumps({**dataclasses.asdict(report), "out": str(out)}, ensure_ascii=False))
+        told = dataclasses.asdict(report) | ({} if loaded is None else {"store": dataclasses.asdict(loaded)})
+        click.echo(json.dumps({**told, "out": str(out)}, ensure_ascii=False))
         return
     _show_batch(report, out)
+    if loaded is not None:
+        click.echo(
+            "The store has this run already; nothing was changed"
+            if loaded.already
+            else f"Into the store in {loaded.wall_s:.1f} s: {loaded.assessments:,} assessments, {loaded.records:,} of "
+            f"them whole; {loaded.opened:,} tasks opened, {loaded.updated:,} moved, {loaded.left:,} left as they were"
+        )
 
 
 def _show_batch(report: BatchReport, out: Path) -> None:
@@ -220,6 +263,12 @@ def assess(bundle: Path, file: BinaryIO, lang: str | None, rules_only: bool, pac
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(0, 65_535), help="0 takes a free one.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes that answer calls [default: 1].")
+@click.option(
+    "--store",
+    help="Where assessments and visits are kept: sqlite:///FILE, postgresql://..., or none to only score "
+    f"[default: POVRISK_STORE, or {OWN_STORE} in this folder].",
+)
+@click.option("--visits", type=click.IntRange(1), help="Visits a month that the workers can make.")
 @click.option("--demo", is_flag=True, help="Make random tokens when none are set, and print them.")
 @rules_only
 @packs
@@ -229,12 +278,14 @@ def serve(
     host: str,
     port: int,
     workers: int | None,
+    store: str | None,
+    visits: int | None,
     demo: bool,
     rules_only: bool,
     packs: Path | None,
     as_json: bool,
 ) -> None:
-    """Serve a bundle over HTTP until stopped. The bundle is verified before anything listens."""
+    """Serve a bundle over HTTP until stopped. Bundle and store are verified before anything listens."""
     from features.rules.files import RuleFileRefused
     from serving.scoring import own_rules
 
@@ -243,23 +294,28 @@ def serve(
         is_loopback = ipaddress.ip_address(host).is_loopback
     except ValueError:
         raise click.BadParameter("is no IP address", param_hint="--host") from None
+    told = {
+        "POVRISK_WORKERS": workers,
+        "POVRISK_STORE": store,
+        "POVRISK_VISITS": visits,
+        "POVRISK_RULES_ONLY": "1" if rules_only else None,
+        "POVRISK_PACKS": None if packs is None else packs.resolve(),
+    }
     environment = {**os.environ, BUNDLE: str(bundle.resolve())}
-    if workers is not None:
-        environment["POVRISK_WORKERS"] = str(workers)
-    if rules_only:
-        environment["POVRISK_RULES_ONLY"] = "1"
-    if packs is not None:
-        environment["POVRISK_PACKS"] = str(packs.resolve())
+    environment |= {name: str(value) for name, value in told.items() if value is not None}
     made: dict[str, str] = {}
     try:
-        own_rules(settings_from(environment))
+        settings = settings_from(environment)
+        own_rules(settings)
+        environment[SESSION_KEY] = own_key(environment)
         if tokens_from(environment) is None:
             if not demo:
                 raise TokensRefused(f"set {TOKENS} or {TOKENS_FILE}; --demo makes tokens for trying it out")
             made = demo_tokens()
             environment[TOKENS] = ",".join(f"{role}:{token}" for role, token in made.items())
+        environment["POVRISK_STORE"], kept_in = _checked_store(settings.store)
         port = free_port(host, port)
-    except (SettingRefused, TokensRefused, PortTaken, RuleFileRefused) as error:
+    except (SettingRefused, SessionKeyRefused, TokensRefused, PortTaken, RuleFileRefused) as error:
         raise refuse(error) from error
     opened = open_bundle(bundle)
     if not is_loopback and host not in LOOPBACK:
@@ -270,11 +326,34 @@ def serve(
 
     def ready() -> None:
         if as_json:
-            click.echo(json.dumps({"url": url, "model": opened.name, "version": opened.version, "tokens": made}))
+            said = {"url": url, "model": opened.name, "version": opened.version, "store": kept_in, "tokens": made}
+            click.echo(json.dumps(said))
             return
         click.echo(f"Serving {opened.name} {opened.version} at {url} (Ctrl+C stops)")
         for role, token in made.items():
             click.echo(f"  demo token {role:<11} {token}")
+        if kept_in != NO_STORE:
+            click.echo(f"  pages      {url}/login (log in with a token)")
 
     if run_service(host, port, environment, ready) != 0:
         raise click.ClickException("the service ended by itself; its log above says why")
+
+
+def _checked_store(written: str) -> tuple[str, str]:
+    """The address of the store for the workers, who start in another folder, and what may be shown of it. It is opened
+    once, so that what is wrong with it is said before anything listens."""
+    from serving.store.address import StoreRefused, address
+    from serving.store_options import StoreAway, opened_store
+
+    if written == NO_STORE:
+        click.echo("--store none: this service scores, and keeps neither assessments nor visits.", err=True)
+        return NO_STORE, NO_STORE
+    try:
+        where = address(written or OWN_STORE)
+        with opened_store(written or OWN_STORE):
+            pass
+    except (StoreRefused, StoreAway) as error:
+        raise refuse(error) from error
+    if not written:
+        click.echo(f"Assessments and visits are kept in {where.shown}; --store names another place.", err=True)
+    return where.url.render_as_string(hide_password=False), where.shown

@@ -5,14 +5,20 @@
     ├── Unauthenticated    401  no token, or not one of ours
     ├── Forbidden          403  the role or the purpose is not allowed here
     ├── UnknownAddress     404
+    ├── UnknownCase        404  no such assessment, or a code that opens nothing
     ├── WrongMethod        405
     ├── BodyTooSlow        408
+    ├── Outdated           409  somebody else recorded a visit first
     ├── BodyTooLarge       413
     ├── NotJson            415
-    ├── Invalid            422  JSON, but not a request that can be answered
+    ├── NotForm            415
+    ├── Invalid            422  readable, but not a request that can be answered
+    ├── KeyReused          422  an idempotency key of another request
     ├── TooManyCalls       429
     ├── Failed             500  our fault
-    └── Overdue            503  took too long, or is not ready
+    ├── Overdue            503  took too long, or is not ready
+    ├── StoreAway          503  the store cannot be reached or written now
+    └── NoStore            503  the service was started without a store
 
 A refusal names fields and says what is allowed. It never carries a submitted value, so it may be sent, logged
 and shown.
@@ -96,6 +102,15 @@ class UnknownAddress(Refusal):
     status, name, title = 404, "unknown-address", "Nothing is served at this address"
 
 
+class UnknownCase(Refusal):
+    """No such assessment is kept, or a code opens nothing; both read the same, so that nobody learns which exist."""
+
+    status, name, title = 404, "unknown-case", "No such assessment"
+
+    def __init__(self, detail: str = "no assessment is kept under this name") -> None:
+        super().__init__(detail)
+
+
 class WrongMethod(Refusal):
     """The address exists, the method does not."""
 
@@ -114,6 +129,21 @@ class BodyTooSlow(Refusal):
         super().__init__(f"a body must arrive within {seconds:g} s", headers={"Connection": "close"})
 
 
+class Outdated(Refusal):
+    """The task has moved on since the sender read it. `current_version` is where it stands now."""
+
+    status, name, title = 409, "outdated", "Somebody else recorded a visit first"
+
+    def __init__(self, current_version: int) -> None:
+        reason = f"the task is at version {current_version} now; read it again, then send what is still true"
+        super().__init__("the version of this report is out of date", [FieldError(("version",), reason)])
+        self.current_version = current_version
+
+    def as_json(self) -> dict[str, Any]:
+        """The problem document with one more member, `current_version`."""
+        return {**super().as_json(), "current_version": self.current_version}
+
+
 class BodyTooLarge(Refusal):
     """More bytes than allowed."""
 
@@ -127,6 +157,12 @@ class NotJson(Refusal):
     """Another media type than JSON in UTF-8."""
 
     status, name, title = 415, "not-json", "Only application/json is accepted"
+
+
+class NotForm(Refusal):
+    """Another media type than that of a form on a page."""
+
+    status, name, title = 415, "not-a-form", "Only a form of our own pages is accepted"
 
 
 class Invalid(Refusal):
@@ -145,6 +181,16 @@ class Invalid(Refusal):
         if count >= MAX_ERRORS:
             return cls(f"{MAX_ERRORS} or more problems in the request; the first {MAX_ERRORS} are listed", errors)
         return cls(f"{count} problem{'s' if count != 1 else ''} in the request", errors)
+
+
+class KeyReused(Refusal):
+    """The idempotency key stands for another request already."""
+
+    status, name, title = 422, "key-reused", "The idempotency key belongs to another request"
+
+    def __init__(self) -> None:
+        reason = "was sent before with another body or for another assessment; use a new key for a new request"
+        super().__init__("the idempotency key was used before", [FieldError(("header", "Idempotency-Key"), reason)])
 
 
 class TooManyCalls(Refusal):
@@ -166,6 +212,32 @@ class Overdue(Refusal):
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, headers={"Retry-After": "5"})
+
+
+class StoreAway(Refusal):
+    """The store is locked, absent or full. Scoring goes on meanwhile."""
+
+    status, name, title = 503, "store-away", "The store cannot be used now"
+
+    def __init__(self) -> None:
+        super().__init__("nothing was read or recorded; ask the same again", headers={"Retry-After": "5"})
+
+
+class NoStore(Refusal):
+    """The service was started to score only."""
+
+    status, name, title = 503, "no-store", "This service keeps no assessments"
+
+    def __init__(self) -> None:
+        super().__init__("the service was started with --store none: it scores, and keeps no assessments or visits")
+
+
+class LoginNeeded(Exception):
+    """A page asked for without a login; whoever asked is shown the way to it and back to `path`."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("a login is needed")
+        self.path = path
 
 
 def refusal_for(status: int) -> Refusal:

@@ -19,6 +19,7 @@ from types import FrameType
 TARGET = "serving.service:HouseholdRisk"
 READY_WITHIN_S = 120.0
 STOP_WITHIN_S = 15.0
+NO_STORE, OWN_STORE = "none", "sqlite:///povrisk.db"
 LOOPBACK = ("127.0.0.1", "::1")
 
 

@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from features.bucket_work import Done
 from features.dataset import DatasetMeta
@@ -29,16 +30,20 @@ from models.assessment import Assessed, assess
 from models.bundle import Bundle, read_bundle
 from models.handling import Handling
 from models.record_frame import failed_row
+from serving.batch_documents import STORED, Documents, read_visited, with_visits
 from serving.last_run import previous_of
 from serving.parts import parts_of
 from serving.redaction import places
 from serving.rows import ROWS, rows_table
 from serving.scoring import assessed_parts
 from serving.settings import bundle_key
+from serving.visit_events import Event
 
 logger = logging.getLogger("povrisk.serving")
 # The records of that many households are held at a time: enough to fill columns, little beside the bucket itself.
 ROWS_AT_A_TIME = 2_000
+# Files of a job: what is in them counts, not where they lie.
+FILES = ("previous", "visited", "only")
 # How a run counts households.
 STATUS, TIER = "status ", "tier "
 
@@ -49,6 +54,9 @@ class ScoreJob:
 
     `bundle_sha256` is the manifest's hash as the caller verified it: a process that meets another bundle in the folder
     stops. `previous` is the file of the run before, `packs` a folder with own packs of rules.
+
+    With `keep` the rows carry the documents of a store (`serving.batch_documents`): of everybody who is not green
+    (`listed`) or of `all`. `visited` is a file of what visits added, `only` one of the households to tell of.
     """
 
     bundle: str
@@ -59,19 +67,24 @@ class ScoreJob:
     rules_only: bool = False
     packs: str | None = None
     previous: str | None = None
+    keep: str | None = None
+    visited: str | None = None
+    only: str | None = None
 
     @property
     def schema(self) -> pa.Schema:
         """The columns of the output."""
-        return ROWS
+        return ROWS if self.keep is None else STORED
 
     @property
     def digest(self) -> str:
         """SHA-256 over everything besides the data that decides the output."""
-        told = {name: value for name, value in asdict(self).items() if name not in ("bundle", "packs", "previous")}
+        told = {name: value for name, value in asdict(self).items() if name not in ("bundle", "packs", *FILES)}
         told["version"] = version("povrisk")
         told["rules"] = [self._book.packs.digest, self._book.at(self.as_of, self.meta.time_zone).digest]
-        told["previous"] = None if self.previous is None else _digest(Path(self.previous))
+        for name in FILES:
+            path = getattr(self, name)
+            told[name] = None if path is None else _digest(Path(path))
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -82,11 +95,14 @@ class ScoreJob:
         """Load bundle and rules, once in a process."""
         bundle = read_bundle(Path(self.bundle), key=bundle_key(os.environ), proven=self.bundle_sha256)
         previous = {} if self.previous is None else previous_of(Path(self.previous), self.as_of)
+        visited = {} if self.visited is None else read_visited(Path(self.visited))
+        only = None if self.only is None else set(pq.read_table(self.only)["household_id"].to_pylist())
         warm_up()
         # What is loaded by now stays; only what a bucket leaves behind is to be searched.
         gc.collect()
         gc.freeze()
-        return _Scoring(self, bundle, Handling(rules_only=self.rules_only, previous=previous, book=self._book))
+        handling = Handling(rules_only=self.rules_only, previous=previous, book=self._book)
+        return _Scoring(self, bundle, handling, visited, only)
 
 
 @dataclass
@@ -96,6 +112,8 @@ class _Scoring:
     job: ScoreJob
     bundle: Bundle
     handling: Handling
+    visited: Mapping[str, Sequence[Event]]
+    only: Collection[str] | None
     stages: dict[str, float] = field(default_factory=dict)
 
     def __call__(self, tables: Tables) -> Done:
@@ -107,25 +125,39 @@ class _Scoring:
         try:
             with self._timed("intake"):
                 clean, refused, n = admitted_tables(tables, self.job.meta, self.bundle.catalogue)
-            table = self._table(clean)
+            documents = None
+            if self.job.keep is not None:
+                with self._timed("requests"):
+                    documents = Documents(clean, self.job.meta, self.job.as_of, self.job.keep)
+                    clean = with_visits(clean, self.visited, documents.requests, self.bundle)
+            table = self._table(clean, documents)
             return Done(table, self.stages, refused, n, _counts(table))
         finally:
             gc.enable()
             gc.collect()
 
-    def _table(self, tables: Tables) -> pa.Table:
-        parts = [ROWS.empty_table()]
+    def _table(self, tables: Tables, documents: Documents | None) -> pa.Table:
+        parts = [self.job.schema.empty_table()]
         for assessed in self._assessed(tables):
-            n = len(assessed.history.household_ids) if isinstance(assessed, Assessed) else len(assessed)
-            for first in range(0, n, ROWS_AT_A_TIME):
-                places_ = range(first, min(n, first + ROWS_AT_A_TIME))
+            numbers = self._told_of(assessed)
+            for first in range(0, len(numbers), ROWS_AT_A_TIME):
+                places_ = numbers[first : first + ROWS_AT_A_TIME]
                 with self._timed("reasons"):
                     rows = [self._row(assessed, i) for i in places_]
                 with self._timed("columns"):
-                    parts.append(rows_table(rows, self.job.as_of))
+                    part = rows_table(rows, self.job.as_of)
+                if documents is not None:
+                    with self._timed("records"):
+                        part = documents.beside(part, self.bundle, assessed, places_, self.job.as_of)
+                parts.append(part)
         table = pa.concat_tables(parts)
         # Only after a failure are the parts out of order.
         return table if len(parts) <= 1 + -(-len(table) // ROWS_AT_A_TIME) else table.sort_by("household_id")
+
+    def _told_of(self, assessed: Assessed | list[str]) -> Sequence[int]:
+        """The households to tell of, by their number."""
+        names = assessed.history.household_ids if isinstance(assessed, Assessed) else assessed
+        return [i for i, name in enumerate(names) if self.only is None or name in self.only]
 
     def _assessed(self, tables: Tables) -> Iterator[Assessed | list[str]]:
         """The bucket at once, or, when that fails, in the pieces that do not."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from models.bundle import Bundle
 from models.handling import PLAIN, Handling
 from models.record_frame import failed
 from serving.cases import Frame, read_cases
+from serving.clock import now
 from serving.messages import Event, Household, Member
 from serving.redaction import places
 from serving.settings import Settings
@@ -44,29 +44,30 @@ class Scorer:
 
     def warm_up(self) -> None:
         """Assess an invented household, so that the first real call does not wait for code to be compiled."""
-        now = time.time_ns() // 1000
+        moment = now(self.settings)
         kind = self.bundle.catalogue.kinds[0]
-        yesterday = written(now - MICROS_PER_DAY)
+        yesterday = written(moment - MICROS_PER_DAY)
         event = Event(event_id="warm-up", code=kind.code, occurred_at=yesterday, source=kind.department.source)
         member = Member(person_id="warm-up", role="head", joined_at="2000-01-01")
         household = Household(
             household_id="warm-up",
-            as_of=written(now),
+            as_of=written(moment),
             region=self.bundle.regions[0],
             residence="rural",
             members=[member],
             events=[event],
         )
-        self.score([household], now)
+        self.score([household], moment)
 
     def score(
-        self, households: Sequence[Household], now: Micros | None = None, *, may_read_sealed: bool = False
+        self, households: Sequence[Household], at: Micros | None = None, *, may_read_sealed: bool = False
     ) -> list[dict[str, Any]]:
         """One assessment a household, in the order given. Raises `Invalid` before anything is computed.
 
-        `now` is the server's clock unless it is told. `may_read_sealed`: the caller's role may see sealed wording.
+        `at` is now, by the service's clock, unless it is told. `may_read_sealed`: the caller's role may see sealed
+        wording.
         """
-        cases = read_cases(households, self.frame, self.settings, time.time_ns() // 1000 if now is None else now)
+        cases = read_cases(households, self.frame, self.settings, now(self.settings) if at is None else at)
         answers: dict[str, dict[str, Any]] = {}
         handling = dataclasses.replace(self.handling, previous=cases.previous, may_read_sealed=may_read_sealed)
         for as_of in sorted(set(cases.as_of)):
@@ -94,7 +95,7 @@ def assess_parts(
         if isinstance(assessed, Assessed):
             answers.update(_told(assessed))
         else:
-            answers.update({name: _error(bundle, name, as_of) for name in assessed})
+            answers.update({name: error_record(bundle, name, as_of) for name in assessed})
     return answers
 
 
@@ -131,13 +132,14 @@ def _told(assessed: Assessed) -> dict[str, dict[str, Any]]:
             answers[name] = assessed.record(i)
         except Exception as error:
             logger.error("1 household(s) could not be assessed\n%s", places(error))
-            answers[name] = _error(assessed.bundle, name, assessed.seen.as_of)
+            answers[name] = error_record(assessed.bundle, name, assessed.seen.as_of)
         else:
             answers[name]["data_quality"]["unknown_codes"] = unknown[i]
     return answers
 
 
-def _error(bundle: Bundle, name: str, as_of: Micros) -> dict[str, Any]:
+def error_record(bundle: Bundle, name: str, as_of: Micros) -> dict[str, Any]:
+    """What is told of a household whose computation failed."""
     answer = failed(bundle, name, as_of)
     answer["data_quality"]["unknown_codes"] = 0
     return answer

@@ -12,45 +12,52 @@ from typing import TYPE_CHECKING, Any, Self
 import bentoml
 from _bentoml_sdk import Service
 from _bentoml_sdk.io_models import IOMixin
-from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from serving import redaction
-from serving.errors import FieldError, Invalid, Overdue, Refusal
+from serving.errors import FieldError, Invalid, Refusal
 from serving.guard import guarded
-from serving.guard.access import READS_SEALED, ROLE
+from serving.guard.access import ROLE
 from serving.guard.problems import note
 from serving.messages import Batch, Results
 from serving.openapi import OpenApi, described
 from serving.reading import read_batch
+from serving.sessions import Sessions, session_key
 from serving.settings import BUNDLE, bundle_key, current
 from serving.tokens import TOKENS, TOKENS_FILE, TokensRefused, tokens_from
 
 if TYPE_CHECKING:
-    from serving.scoring import Scorer
+    from starlette.applications import Starlette
 
 LIMITS = current()
 # BentoML's own timeout frees calls that still wait for a thread after the guard has answered 503.
 TRAFFIC_TIMEOUT_S = LIMITS.call_s + 2
+KEPT = "X-Assessment-Kept"
 
 
 class GuardedService(Service[Any]):  # type: ignore[misc]
     """A service whose application stands behind the guard.
 
     BentoML puts added middleware inside its metrics and tracing, which would then see and label every path that
-    strangers ask for; so the guard is put around the whole application.
+    strangers ask for; so the guard is put around the whole application, and what has names in its paths is answered
+    before BentoML sees it.
     """
+
+    ours: Starlette | None = None
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         """The guarded application. Refuses to exist without tokens."""
+        # Imported here, because the process that only supervises the workers imports this module too.
+        from serving.addresses import Fork, addresses
+
         tokens = tokens_from(os.environ)
         if tokens is None:
             raise TokensRefused(f"set {TOKENS} or {TOKENS_FILE}, or use `povrisk serve --demo`")
         redaction.install()
-        return guarded(super().to_asgi(is_main), tokens, LIMITS)
+        sessions = Sessions(session_key(os.environ), tokens, LIMITS.session_h)
+        self.ours = addresses(sessions)
+        return guarded(Fork(self.ours, super().to_asgi(is_main)), tokens, sessions, LIMITS)
 
     @property
     def openapi_spec(self) -> OpenApi:
@@ -70,20 +77,6 @@ class ScoreRequest(IOMixin, Batch):  # type: ignore[misc]
             raise note(refusal) from None
 
 
-async def model(request: Request) -> JSONResponse:
-    """`GET /model`: the card of the model in use."""
-    from serving.card import card
-
-    scorer: Scorer | None = getattr(request.app.state, "scorer", None)
-    if scorer is None:
-        raise note(Overdue("the model is not loaded yet"))
-    return JSONResponse(card(scorer.bundle))
-
-
-addresses = Starlette(routes=[Route("/model", model)])
-
-
-@bentoml.asgi_app(addresses)
 @bentoml.service(
     name="povrisk",
     service_class=GuardedService,
@@ -96,13 +89,17 @@ class HouseholdRisk:
     """Explained risk of returning to poverty, for a person to review."""
 
     def __init__(self) -> None:
-        # Imported here, because the process that only supervises the workers imports this module too.
         from models.bundle import read_bundle
+        from serving.desk import Desk
         from serving.scoring import Scorer
 
-        self.scorer = Scorer(read_bundle(Path(os.environ[BUNDLE]), key=bundle_key(os.environ)), LIMITS)
-        self.scorer.warm_up()
-        addresses.state.scorer = self.scorer
+        scorer = Scorer(read_bundle(Path(os.environ[BUNDLE]), key=bundle_key(os.environ)), LIMITS)
+        scorer.warm_up()
+        # The desk opens the store: one that is away must not keep the model from answering.
+        self.desk = Desk(scorer, None, LIMITS)
+        front: Starlette | None = getattr(HouseholdRisk, "ours", None)
+        if front is not None:
+            front.state.desk = self.desk
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
     @staticmethod
@@ -114,7 +111,7 @@ class HouseholdRisk:
             raise TokensRefused(f"set {TOKENS} or {TOKENS_FILE}, or use `povrisk serve --demo`")
 
     def __is_ready__(self) -> bool:
-        return self.scorer is not None
+        return self.desk is not None
 
     @bentoml.api  # type: ignore[untyped-decorator]
     def score(self, batch: ScoreRequest, /, ctx: bentoml.Context) -> Results:
@@ -123,11 +120,12 @@ class HouseholdRisk:
 
         try:
             language = _language(ctx.request)
-            may_read_sealed = ctx.request.scope.get(ROLE) in READS_SEALED
-            answers = self.scorer.score(batch.households, may_read_sealed=may_read_sealed)
+            role, purpose = ctx.request.scope[ROLE], ctx.request.headers["x-purpose"]
+            scored = self.desk.score_and_keep(batch.households, role=role.value, purpose=purpose)
         except Refusal as refusal:
             raise note(refusal) from None
-        return Results.model_validate({"results": in_language(answers, language)})
+        ctx.response.headers[KEPT] = "yes" if scored.is_kept else "no"
+        return Results.model_validate({"results": in_language(scored.records, language)})
 
 
 def _language(request: Request) -> str | None:

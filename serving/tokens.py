@@ -49,6 +49,18 @@ class Tokens:
                 found = role
         return found
 
+    def actor(self, token: str, key: bytes) -> str:
+        """A name for whoever holds the token, from which the token cannot be found without `key`. 32 characters."""
+        return _actor(_digest(token), key)
+
+    def role_of_actor(self, actor: str, key: bytes) -> Role | None:
+        """The role of the token behind an actor's name; None once that token is withdrawn."""
+        found = None
+        for digest, role in self._roles:
+            if hmac.compare_digest(_actor(digest, key), actor):
+                found = role
+        return found
+
 
 def read_tokens(written: str) -> Tokens:
     """Tokens from `role:token,role:token`; new lines separate as well, and `#` begins a comment line.
@@ -93,6 +105,10 @@ def tokens_from(environment: Mapping[str, str]) -> Tokens | None:
 def demo_tokens() -> dict[str, str]:
     """A random token for every role, for trying the service on one's own machine."""
     return {role.value: secrets.token_urlsafe(24) for role in Role}
+
+
+def _actor(digest: bytes, key: bytes) -> str:
+    return hashlib.blake2b(digest, key=key[:64], digest_size=16, person=b"povrisk-actor").hexdigest()
 
 
 def _digest(token: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The command over the rows of a batch: `visits`."""
+"""The command over the rows of a batch, or over the store: `visits`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ SHOWN = {"position": "", "household_id": "household", "tier": "tier", "queue": "
 
 
 @click.command()
-@click.argument("scores", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("scores", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
+@click.option("--store", "url", help="Take the open tasks of this store instead of a file of rows.")
 @click.option("--visits", type=click.IntRange(1), required=True, help="How many visits can be made.")
 @click.option(
     "--reserve",
@@ -30,16 +31,23 @@ SHOWN = {"position": "", "household_id": "household", "tier": "tier", "queue": "
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="All households in order: Parquet, or CSV by name."
 )
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
-def visits(scores: Path, visits: int, reserve: float, out: Path | None, as_json: bool) -> None:
-    """Make a visit list from the rows that `povrisk score` wrote; every household not on it is listed as waiting.
+def visits(scores: Path | None, url: str | None, visits: int, reserve: float, out: Path | None, as_json: bool) -> None:
+    """Make a visit list from the rows that `povrisk score` wrote, or from the open tasks of a store; every household
+    not on it is listed as waiting.
 
     Without --out the households to visit are printed.
     """
     from models.visit_list import VISIT, VisitListRefused, visit_list
+    from serving.store_options import StoreAway
 
     try:
-        listed = visit_list(_rows(scores), visits, reserved_share=reserve)
-    except VisitListRefused as error:
+        if scores is not None and url is None:
+            listed = visit_list(_rows(scores), visits, reserved_share=reserve)
+        elif scores is None and url is not None:
+            listed = _of_store(url, visits, reserve)
+        else:
+            raise click.UsageError("name a file of rows, or a --store")
+    except (VisitListRefused, StoreAway) as error:
         raise click.ClickException(str(error)) from error
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -76,6 +84,29 @@ def _rows(scores: Path) -> pd.DataFrame:
     except (OSError, ValueError, pa.ArrowException):
         raise VisitListRefused("the file is neither Parquet nor CSV that `povrisk score` wrote") from None
     return rows
+
+
+def _of_store(url: str, visits: int, reserve: float) -> pd.DataFrame:
+    """The open tasks in the order and with the columns of `models.visit_list.visit_list`."""
+    import pandas as pd
+
+    from models.visit_list import LISTED, MANUAL, SCORED, VISIT, WAITING
+    from serving.store.queue import visit_order
+    from serving.store_options import opened_store
+
+    with opened_store(url, create=False) as store, store.reading() as connection:
+        order = visit_order(connection, reserved_share=reserve)
+    rows = [
+        {
+            **{name: getattr(task, name) for name in ("household_id", "tier", "status", "probability", "points")},
+            "position": position,
+            "place": VISIT if position <= visits else WAITING,
+            "queue": MANUAL if task.is_manual else SCORED,
+            "because": because,
+        }
+        for position, (task, because) in enumerate(order, 1)
+    ]
+    return pd.DataFrame(rows, columns=list(LISTED)).astype({"probability": float, "points": float})
 
 
 def _counts(listed: pd.DataFrame) -> dict[str, dict[str, int]]:

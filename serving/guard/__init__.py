@@ -11,15 +11,18 @@ from starlette.types import ASGIApp
 from serving.guard.access import Access
 from serving.guard.body import Body
 from serving.guard.deadline import Deadline
+from serving.guard.pages import Pages
 from serving.guard.problems import Problems
+from serving.sessions import Sessions
 from serving.settings import Settings
 from serving.tokens import Tokens
 
 __all__ = ["guarded"]
 
 
-def guarded(app: ASGIApp, tokens: Tokens, settings: Settings) -> ASGIApp:
+def guarded(app: ASGIApp, tokens: Tokens, sessions: Sessions, settings: Settings) -> ASGIApp:
     """The application behind the whole guard."""
     timed = Deadline(app, call_s=settings.call_s)
-    bounded = Body(timed, max_bytes=settings.max_body_bytes, read_s=settings.body_read_s)
-    return Problems(Access(bounded, tokens))
+    paged = Pages(timed, sessions)
+    bounded = Body(paged, max_bytes=settings.max_body_bytes, read_s=settings.body_read_s)
+    return Problems(Access(bounded, tokens, sessions))

@@ -1,4 +1,4 @@
-"""How a body may arrive: as JSON, not too large, not too slowly."""
+"""How a body may arrive: as JSON, or on pages as a form, not too large, not too slowly."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ import asyncio
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.errors import BodyTooLarge, BodyTooSlow, Malformed, NotJson
+from serving.errors import BodyTooLarge, BodyTooSlow, Malformed, NotForm, NotJson, Refusal
+from serving.guard.access import RULE
+
+MAX_FORM_BYTES = 64 * 1024
+_JSON, _FORM = "application/json", "application/x-www-form-urlencoded"
 
 
 class Body:
@@ -26,32 +30,36 @@ class Body:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
-        _refuse_other_than_json(headers)
-        if _declared_bytes(headers) > self.max_bytes:
-            raise BodyTooLarge(self.max_bytes)
+        rule = scope.get(RULE)
+        is_form = rule is not None and rule.is_page
+        _refuse_other_than(_FORM if is_form else _JSON, headers)
+        most = min(self.max_bytes, MAX_FORM_BYTES) if is_form else self.max_bytes
+        if _declared_bytes(headers) > most:
+            raise BodyTooLarge(most)
         try:
             async with asyncio.timeout(self.read_s):
-                body = await self._read(receive)
+                body = await _read(receive, most)
         except TimeoutError:
             raise BodyTooSlow(self.read_s) from None
         if body is None:
             return None
         return await self.app(scope, _once(body, receive), send)
 
-    async def _read(self, receive: Receive) -> bytes | None:
-        """The body, or None when the caller has gone."""
-        pieces, length = [], 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            piece = message.get("body", b"")
-            length += len(piece)
-            if length > self.max_bytes:
-                raise BodyTooLarge(self.max_bytes)
-            pieces.append(piece)
-            if not message.get("more_body", False):
-                return b"".join(pieces)
+
+async def _read(receive: Receive, max_bytes: int) -> bytes | None:
+    """The body, or None when the caller has gone."""
+    pieces, length = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        piece = message.get("body", b"")
+        length += len(piece)
+        if length > max_bytes:
+            raise BodyTooLarge(max_bytes)
+        pieces.append(piece)
+        if not message.get("more_body", False):
+            return b"".join(pieces)
 
 
 def _once(body: bytes, receive: Receive) -> Receive:
@@ -68,14 +76,15 @@ def _once(body: bytes, receive: Receive) -> Receive:
     return replayed
 
 
-def _refuse_other_than_json(headers: Headers) -> None:
+def _refuse_other_than(wanted: str, headers: Headers) -> None:
+    refuse: type[Refusal] = NotJson if wanted == _JSON else NotForm
     media_types = headers.getlist("content-type")
     kind, *parameters = media_types[0].split(";") if len(media_types) == 1 else [""]
     charsets = {p.strip().lower().replace('"', "") for p in parameters} - {"charset=utf-8", "charset=utf8", ""}
-    if kind.strip().lower() != "application/json" or charsets:
-        raise NotJson("send Content-Type: application/json, in UTF-8")
+    if kind.strip().lower() != wanted or charsets:
+        raise refuse(f"send Content-Type: {wanted}, in UTF-8")
     if headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise NotJson("send the body without Content-Encoding")
+        raise refuse("send the body without Content-Encoding")
 
 
 def _declared_bytes(headers: Headers) -> int:

@@ -1,13 +1,18 @@
-"""Every error leaves as a problem document, whoever made it."""
+"""Every error leaves as a problem document, or to a person as a page, whoever made it."""
 
 from __future__ import annotations
 
 import logging
 from contextvars import ContextVar
+from urllib.parse import quote
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.errors import MEDIA_TYPE, Failed, Refusal, refusal_for
+from serving.errors import MEDIA_TYPE, Failed, LoginNeeded, Refusal, refusal_for
+from serving.guard.access import RULE
+from serving.guard.language import language_of, wants_page
+from serving.guard.pages import SECURITY_HEADERS
 from serving.redaction import places, request_is_running
 
 logger = logging.getLogger("povrisk.serving")
@@ -26,7 +31,7 @@ def note(refusal: Refusal) -> Refusal:
 
 
 class Problems:
-    """The outermost layer. Replies with a status of 400 or more get a problem document for a body."""
+    """The outermost layer. Replies with a status of 400 or more get a problem document or an error page for a body."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -51,11 +56,11 @@ class Problems:
 
         async def without_error_bodies(message: Message) -> None:
             nonlocal begun, error_status
-            if message["type"] == "http.response.start" and message["status"] >= 400:
+            if message["type"] == "http.response.start" and message["status"] >= 400 and not _is_own(message, scope):
                 error_status = message["status"]
             if error_status is None:
                 begun = True
-                await send(_not_to_be_kept(message))
+                await send(_not_to_be_kept(message, scope))
 
         refusal: Refusal | None
         try:
@@ -63,6 +68,8 @@ class Problems:
             refusal = None if error_status is None else (noted[-1] if noted else refusal_for(error_status))
         except Refusal as raised:
             refusal = raised
+        except LoginNeeded as needed:
+            return await _show_login(needed, send)
         except Exception as error:
             logger.error("a call failed\n%s", places(error))
             refusal = Failed("the fault is logged; no result was computed")
@@ -70,27 +77,62 @@ class Problems:
             return
         if begun:
             raise refusal
-        # The path is written only when it is one of ours: Access refuses all others before they get this far.
-        known = scope["path"] if refusal.status not in (401, 404) else "an address"
+        # Only the pattern of an address of ours is written: a path may hold anything, and names of households.
+        known = scope[RULE].pattern if RULE in scope else "an address"
         logger.info("refused %s on %s with %d field(s) named", refusal.status, known, len(refusal.errors))
         await _reply(refusal, scope, send)
 
 
-def _not_to_be_kept(message: Message) -> Message:
-    """Answers are about households; nothing on the way may store them."""
+def _is_own(message: Message, scope: Scope) -> bool:
+    """Whether one of our pages shows what is wrong by itself, with the form that was sent still filled in."""
+    if RULE not in scope or not scope[RULE].is_page or message["status"] >= 500:
+        return False
+    return Headers(raw=message["headers"]).get("content-type", "").startswith("text/html")
+
+
+def _not_to_be_kept(message: Message, scope: Scope) -> Message:
+    """Answers are about households; nothing on the way may store them. Style sheets and the like are about nobody."""
     if message["type"] != "http.response.start":
         return message
-    return {**message, "headers": [*message.get("headers", []), (b"cache-control", b"no-store")]}
+    is_static = RULE in scope and scope[RULE].pattern.startswith("/static/")
+    kept = b"public, max-age=3600" if is_static else b"no-store"
+    others = [(name, value) for name, value in message.get("headers", []) if name.lower() != b"cache-control"]
+    return {**message, "headers": [*others, (b"cache-control", kept)]}
+
+
+async def _show_login(needed: LoginNeeded, send: Send) -> None:
+    headers = {"Location": f"/login?next={quote(needed.path, safe='/')}", "Content-Length": "0"}
+    await _send(303, {**headers, **SECURITY_HEADERS}, b"", send)
 
 
 async def _reply(refusal: Refusal, scope: Scope, send: Send) -> None:
-    body = refusal.body()
-    headers = {
-        "Content-Type": MEDIA_TYPE,
-        "Content-Length": str(len(body)),
-        "Cache-Control": "no-store",
-        **refusal.headers,
-    }
+    rule = scope.get(RULE)
+    if (rule is None or rule.is_page) and wants_page(Headers(scope=scope)):
+        body = _page(refusal, language_of(scope))
+        is_html = body.lstrip()[:1] == b"<"
+        kind = f"text/{'html' if is_html else 'plain'}; charset=utf-8"
+        headers = {"Content-Type": kind, **SECURITY_HEADERS}
+    else:
+        body, headers = refusal.body(), {"Content-Type": MEDIA_TYPE}
+    headers |= {"Content-Length": str(len(body)), **refusal.headers}
+    await _send(refusal.status, headers, b"" if scope["method"] == "HEAD" else body, send)
+
+
+def _page(refusal: Refusal, language: str) -> bytes:
+    """The refusal for a person; as plain text where the pages are not to be had."""
+    reasons = [error.reason for error in refusal.errors]
+    try:
+        from serving.pages.view import error_html
+
+        page: str = error_html(refusal.status, refusal.title, "; ".join([refusal.detail, *reasons]), language)
+        return page.encode()
+    except Exception as error:
+        logger.error("the page of an error could not be made\n%s", places(error))
+        return f"{refusal.status} {refusal.title}: {refusal.detail}\n".encode()
+
+
+async def _send(status: int, headers: dict[str, str], body: bytes, send: Send) -> None:
     encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": encoded})
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+    encoded.append((b"cache-control", b"no-store"))
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body})

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from features.window import is_not_before, parsed
+from features.window import day, is_not_before, parsed
 from models.change import PARTS
 from models.change import shown as whole_parts
 from serving.desk import Visit
@@ -23,6 +23,7 @@ from serving.pages.visit_parts import HUMAN_ONLY as HUMAN_ONLY
 from serving.pages.visit_parts import FactShown as FactShown
 from serving.pages.visit_parts import QuestionShown as QuestionShown
 from serving.pages.visit_parts import VisitView as VisitView
+from serving.store.people import Asked
 
 MOST_RAISING, MOST_LOWERING, MOST_FACTS = 3, 2, 2
 # Days from a clue to its verification, by the local procedures (15 days; 20 working days elsewhere).
@@ -53,6 +54,7 @@ def visit_view(visit: Visit, reader: Reader) -> VisitView:
         version=visit.version,
         concern=visit.concern or "",
         clock=told.clock(),
+        family=told.family(),
         tier=tier_shown(record["tier"], reader) if shows_rules else None,
         basis=told.basis() if shows_rules else "",
         frequency=told.frequency() if shows_number else ("", "", ""),
@@ -102,6 +104,16 @@ class _Told:
     def clock(self) -> Clock | None:
         task = self.visit.task
         return None if task is None else Clock(self.reader.days_since(task.opened_at) + 1, CLOCK_DAYS)
+
+    def family(self) -> tuple[str, ...]:
+        """What the family asked for on its own page since the last visit."""
+        return tuple(
+            self.reader.word(f"family_{asked.what}", n=len(asked.facts), day=self.reader.day(self._day(asked)))
+            for asked in self.visit.requests
+        )
+
+    def _day(self, asked: Asked) -> str:
+        return day(asked.recorded_at, self.reader.time_zone)
 
     def basis(self) -> str:
         """What brought the tier, in a few words."""

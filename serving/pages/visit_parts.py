@@ -120,6 +120,7 @@ class VisitView:
     version: int
     concern: str
     clock: Clock | None
+    family: tuple[str, ...]
     tier: TierShown | None
     basis: str
     frequency: tuple[str, str, str]

@@ -144,6 +144,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "农户不愿由系统评估，这里不显示等级和分数。照常走访，照常帮扶。",
         "The household does not want to be assessed by a system. No tier or score is shown. Visit and help as usual.",
     ),
+    "family_correction": ("{day}家人请求更正{n}条记录", "On {day} the family asked to correct {n} of these records"),
+    "family_contact": ("{day}家人希望有人联系", "On {day} the family asked to be contacted"),
     "superseded": ("这不是最新的评估", "This is not the latest assessment"),
     "to_latest": ("看最新的", "See the latest"),
     "expired": ("已过有效期，情况可能变了", "Past its date; things may have changed"),

@@ -8,11 +8,11 @@ import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from serving.store import journal
 from serving.store.documents import written
-from serving.store.tables import PERSON_CODES, PERSON_REQUESTS
+from serving.store.tables import PERSON_CODES, PERSON_REQUESTS, REVIEWS
 
 if TYPE_CHECKING:
     from features.window import Micros
@@ -83,6 +83,14 @@ def person_requests(connection: Connection, household_id: str) -> list[Asked]:
         Asked(row.what, tuple(json.loads(row.facts)), row.recorded_at)
         for row in connection.execute(rows.order_by(of.journal_seq.desc()))
     ]
+
+
+def unanswered_requests(connection: Connection, household_id: str) -> list[Asked]:
+    """What the household has asked for since somebody last recorded a visit, newest first."""
+    of = REVIEWS.c
+    last = connection.scalar(select(func.max(of.recorded_at)).where(of.household_id == household_id))
+    asked = person_requests(connection, household_id)
+    return asked if last is None else [each for each in asked if each.recorded_at > last]
 
 
 def _digest(code: str) -> str:

@@ -21,6 +21,8 @@ from features.dataset import Dataset, read_dataset
 from models.bundle import Bundle, read_bundle
 from serving.batch import score_dataset, score_job
 from serving.extract import request_of
+from serving.feedback import Feedback
+from serving.guard.rules import RULES
 from serving.messages import Assessment
 from tests.server import RunningService, running_service
 
@@ -106,7 +108,8 @@ def test_what_is_not_computed_yet_is_empty_and_never_invented(service: RunningSe
     answer = assessed(service, asked(county, county.households["household_id"].iloc[0]))[0]
     assert answer["interval"] is None or len(answer["interval"]) == 2
     for question in answer["questions"]:
-        assert set(question) == {"zh", "en"}
+        assert set(question["text"]) == {"zh", "en"}
+        assert question["if_known"] is None or question["kind"] != "indicator"
     assert answer["decision"] is None
 
 
@@ -183,13 +186,29 @@ def test_the_card_says_what_the_model_is_and_is_not_for(service: RunningService,
 
 def test_the_description_knows_every_endpoint_and_field(service: RunningService) -> None:
     described = service.get("/docs.json").json()
-    assert set(described["paths"]) == {"/score", "/model", "/livez", "/readyz", "/metrics", "/docs.json"}
+    assert set(described["paths"]) == {path for path, rule in RULES.items() if not rule.is_page}
     schemas = described["components"]["schemas"]
     assert set(schemas["Assessment"]["properties"]) == set(Assessment.model_json_schema()["properties"]) >= FIELDS
     replies = described["paths"]["/score"]["post"]["responses"]
     assert set(replies) >= {"200", "400", "401", "403", "408", "413", "415", "422", "503"}
     assert "application/problem+json" in replies["422"]["content"]
     assert schemas["Event"]["properties"]["known_at"]
+    assert set(schemas["Feedback"]["properties"]) == set(Feedback.model_fields)
+    visit = described["paths"]["/assessments/{assessment_id}/feedback"]["post"]
+    assert {each["name"] for each in visit["parameters"]} == {"assessment_id", "X-Purpose", "Idempotency-Key"}
+    assert set(visit["responses"]) >= {"201", "404", "409", "422", "503"}
+
+
+def test_what_is_described_is_what_is_answered(service: RunningService, county: Dataset) -> None:
+    described = service.get("/docs.json").json()
+    household = asked(county, county.households["household_id"].iloc[0])
+    name = assessed(service, household)[0]["assessment_id"]
+    asked_for = {"assessment_id": name, "household_id": household[0]["household_id"]}
+    for path, item in described["paths"].items():
+        for method, operation in item.items():
+            reply = httpx.request(method, service.url + path.format(**asked_for), headers=service.headers(), timeout=60)
+            assert str(reply.status_code) in operation["responses"], (path, method, reply.status_code)
+            assert method == "post" or reply.status_code == 200, (path, reply.text)
 
 
 def test_calls_are_counted_by_address_only(service: RunningService) -> None:

@@ -76,7 +76,7 @@ def test_a_canary_in_every_field_is_seen_by_nobody(service: RunningService, mark
         truncated = client.post(service.url + "/score", content=json.dumps(marked).encode()[:-9])
         elsewhere = [
             client.get(f"{service.url}/{CANARY}"),
-            client.get(f"{service.url}/households/{CANARY}/assessments"),
+            client.get(f"{service.url}/households/{CANARY}-nobody/assessments"),
             client.post(f"{service.url}/score?{CANARY}={CANARY}", json=marked),
             client.post(f"{service.url}/score?lang={CANARY}", json=marked),
             client.post(f"{service.url}/score?token={CANARY}", json=marked),
@@ -101,6 +101,11 @@ def test_a_canary_in_every_field_is_seen_by_nobody(service: RunningService, mark
     for reply in [truncated, *elsewhere[:-1]]:
         assert CANARY not in reply.text
 
+    kept = service.get(f"/households/{CANARY}-household/assessments")
+    assert (kept.status_code, kept.json()["household_id"]) == (200, f"{CANARY}-household")
+    name = kept.json()["assessments"][0]["assessment_id"]
+    assert service.get(f"/assessments/{name}").status_code == 200
+
     address = urlsplit(service.url)
     with socket.create_connection((address.hostname, address.port), timeout=5) as connection:
         connection.sendall(f"{CANARY} /{CANARY} NOT-HTTP\r\n{CANARY}: {CANARY}\r\n\r\n".encode())
@@ -112,5 +117,6 @@ def test_a_canary_in_every_field_is_seen_by_nobody(service: RunningService, mark
     log = service.log.read_text()
     assert "refused 422 on /score" in log
     assert CANARY not in log
+    assert name not in log + metrics
     for token in TOKENS.values():
         assert token not in log + metrics

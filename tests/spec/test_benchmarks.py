@@ -282,3 +282,19 @@ def test_a_measurement_that_fails_ends_with_its_reason(monkeypatch: pytest.Monke
 def test_the_examples_hold(module: ModuleType) -> None:
     done = doctest.testmod(module)
     assert done.failed == 0 < done.attempted
+
+
+# --- the queue -----------------------------------------------------------------------------------------------------
+
+
+def test_the_queue_is_measured_on_every_database_that_is_there() -> None:
+    from benchmarks.queue import measured
+
+    found = measured((120, 300), deep=100)
+    assert set(found["databases"]) == {"sqlite", "postgresql"}
+    for pages in found["databases"].values():
+        assert pages["growth"] > 0
+        assert all(pages[size][name] > 0 for size in ("120", "300") for name in ("first_ms", "deep_ms", "township_ms"))
+    lines = rows({"queue": found})
+    assert len(lines) == 6
+    assert [line.bar for line in lines] == ["≤ 100", "", ""] * 2

@@ -12,13 +12,15 @@ import pytest
 
 from serving.errors import Invalid
 from serving.guard import guarded
-from serving.guard.access import RULES
 from serving.guard.problems import note
+from serving.guard.rules import RULES, rule_of
 from serving.redaction import Redaction, request_is_running
+from serving.sessions import Sessions
 from serving.settings import SettingRefused, Settings, bundle_key, settings_from
 from serving.tokens import TokensRefused, demo_tokens, read_tokens, tokens_from
 
 TOKENS = read_tokens("platform:pp,caseworker:cc,supervisor:ss,researcher:rr")
+SESSIONS = Sessions(b"k" * 32, TOKENS, hours=9.0)
 SMALL = Settings(max_body_bytes=64, body_read_s=0.2, call_s=0.2)
 JSON = {"content-type": "application/json"}
 SCORE = {"authorization": "Bearer pp", "x-purpose": "prepare_visit", **JSON}
@@ -98,7 +100,7 @@ def ask(
             else:
                 reply.body += message.get("body", b"")
 
-        await guarded(app, TOKENS, settings)(scope, receive, send)
+        await guarded(app, TOKENS, SESSIONS, settings)(scope, receive, send)
 
     asyncio.run(run())
     return reply
@@ -173,7 +175,15 @@ def test_a_missing_or_forbidden_purpose_is_refused(purpose: str | None) -> None:
 
 def test_an_address_without_a_rule_is_not_served() -> None:
     app = Recorder()
-    for path in ("/", "/healthz", "/score/", "/SCORE", "/static_content/x.js", "/score/submit", "/households/h-1"):
+    for path in (
+        "/healthz",
+        "/score/",
+        "/SCORE",
+        "/static_content/x.js",
+        "/score/submit",
+        "/households/h-1",
+        "/visit/x",
+    ):
         assert ask(app, path).status == 404
     assert app.bodies == []
 
@@ -282,13 +292,78 @@ def test_a_websocket_is_closed() -> None:
     async def send(message: Any) -> None:
         said.append(message)
 
-    asyncio.run(guarded(Recorder(), TOKENS, SMALL)({"type": "websocket"}, None, send))  # type: ignore[arg-type]
+    asyncio.run(guarded(Recorder(), TOKENS, SESSIONS, SMALL)({"type": "websocket"}, None, send))  # type: ignore[arg-type]
     assert said == [{"type": "websocket.close", "code": 1008}]
 
 
 def test_everything_about_households_needs_a_purpose_and_a_token() -> None:
-    assert {path for path, rule in RULES.items() if not rule.roles} == {"/livez", "/readyz"}
-    assert {path for path, rule in RULES.items() if rule.needs_purpose} == {"/score"}
+    public = {"/livez", "/readyz", "/login", "/logout", "/person", "/person/request", "/card", "/static/{file}"}
+    assert {path for path, rule in RULES.items() if not rule.roles} == public
+    assert {path for path, rule in RULES.items() if rule.needs_purpose} == {
+        "/score",
+        "/queue",
+        "/assessments/{assessment_id}",
+        "/assessments/{assessment_id}/feedback",
+        "/assessments/{assessment_id}/concern",
+        "/assessments/{assessment_id}/outcome",
+        "/households/{household_id}/assessments",
+    }
+
+
+CASE = "as-0123456789abcdef01234567"
+READERS = {"platform", "caseworker", "supervisor"}
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "roles"),
+    [
+        ("/queue", "GET", READERS),
+        (f"/assessments/{CASE}", "GET", READERS),
+        ("/households/h/assessments", "GET", READERS),
+        (f"/assessments/{CASE}/feedback", "POST", {"caseworker", "supervisor"}),
+        (f"/assessments/{CASE}/concern", "POST", {"caseworker", "supervisor"}),
+        (f"/assessments/{CASE}/outcome", "POST", {"supervisor"}),
+        ("/journal/head", "GET", {*READERS, "researcher"}),
+        ("/", "GET", READERS),
+        (f"/visit/{CASE}", "GET", READERS),
+        (f"/visit/{CASE}/feedback", "POST", {"caseworker", "supervisor"}),
+        (f"/visit/{CASE}/code", "POST", {"caseworker", "supervisor"}),
+        (f"/household/{CASE}", "GET", READERS),
+        ("/training", "GET", {*READERS, "researcher"}),
+    ],
+)
+def test_each_address_is_for_its_roles(path: str, method: str, roles: set[str]) -> None:
+    for role in ("platform", "caseworker", "supervisor", "researcher"):
+        rule = rule_of(path)
+        assert rule is not None
+        form = {"content-type": "application/x-www-form-urlencoded"} if rule.is_page else JSON
+        headers = {"authorization": f"Bearer {role[0] * 2}", "x-purpose": "prepare_visit", **form}
+        assert ask(Recorder(), path, method=method, headers=headers).status == (200 if role in roles else 403)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/visit/as-1", f"/visit/{CASE}x", f"/visit/{CASE}/", "/visit/{assessment_id}", "/static/../service.py"),
+        *(
+            "/training/x",
+            "/training/1234",
+            "/households//assessments",
+            "/households/h\x00/assessments",
+            "/assessments/",
+        ),
+        f"/households/{'h' * 129}/assessments",
+    ],
+)
+def test_names_in_an_address_are_checked_for_their_form(path: str) -> None:
+    assert rule_of(path) is None
+
+
+def test_a_household_may_have_any_name() -> None:
+    for name in ("h-1", "户/1", "a b", "h" * 128, "/assessments"):
+        found = rule_of(f"/households/{name}/assessments")
+        assert found is not None
+        assert found.pattern == "/households/{household_id}/assessments"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from serving.pages.routes import report_variables
 from serving.pages.sheet import sheet_html
 from serving.pages.shown import Reader, dots
 from serving.pages.view import error_html, state_of, visit_view
+from serving.store.people import Asked
 from serving.store.queue import Counts, Entry, Page
 from serving.store.task import Task
 
@@ -195,6 +196,7 @@ def visit(of: dict[str, Any] | None = None, **changed: Any) -> Any:
         "concern": None,
         "hides_score": False,
         "fact_states": {},
+        "requests": (),
     }
     return SimpleNamespace(**{**parts, **changed})
 
@@ -356,6 +358,16 @@ def test_a_household_that_objected_is_shown_without_anything_the_system_conclude
     assert [each for each in SCORE_WORDS if each in seen(page)] == []
     assert not {"tier", "frequency", "reasons", "rules", "policies", "judgement", "change"} & set(parts(page))
     assert "feedback" in parts(page)
+
+
+def test_what_the_family_asked_for_stands_before_everything_the_system_says() -> None:
+    asked = (Asked("contact", (), NOW), Asked("correction", ("a", "b"), NOW - 3 * MICROS_PER_DAY))
+    page, sheet = html(visit(requests=asked)), sheet_html(visit(requests=asked), "zh", reader=reader())
+    for words in ("家人希望有人联系", "家人请求更正2条记录"):
+        assert words in page and words in sheet
+    assert page.index("家人希望") < page.index('data-part="tier"')
+    assert "the family asked to be contacted" in html(visit(requests=asked), "en")
+    assert "family" not in parts(html(visit()))
 
 
 def test_who_is_asked_first_sees_the_records_without_direction_strength_rules_or_number() -> None:
