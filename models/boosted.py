@@ -7,6 +7,7 @@ every digit in deep trees; LightGBM gives them only for trees that `models.fores
 from __future__ import annotations
 
 import hashlib
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise, zip_longest
@@ -23,6 +24,9 @@ from models.tree_shap import TreeShap
 Floats = npt.NDArray[np.float64]
 SMALL_CALL_ROWS = 256
 TOLERANCE = 1e-9
+# LightGBM writes the range of trees to predict with into the Booster itself, so two threads that ask one Booster for
+# different ranges (the model, one member of the bag) get each other's.
+_TURN = threading.Lock()
 
 
 class UnknownNeverLearned(ValueError):
@@ -75,7 +79,8 @@ class BoostedModel:
         `ColumnsRefused`.
         """
         values = self._in_contract_order(values)
-        predicted = self.booster.predict(values, raw_score=True, num_threads=_threads(values))
+        with _TURN:
+            predicted = self.booster.predict(values, raw_score=True, num_threads=_threads(values))
         return np.asarray(predicted, np.float64)
 
     def member_margins(self, values: Floats) -> Floats:
@@ -83,12 +88,13 @@ class BoostedModel:
         if len(self.members) < 2:
             return self.margins(values)[:, np.newaxis]
         ends, threads = np.cumsum([0, *self.members]), _threads(values)
-        found = [
-            self.booster.predict(
-                values, raw_score=True, start_iteration=int(a), num_iteration=int(b - a), num_threads=threads
-            )
-            for a, b in pairwise(ends)
-        ]
+        with _TURN:
+            found = [
+                self.booster.predict(
+                    values, raw_score=True, start_iteration=int(a), num_iteration=int(b - a), num_threads=threads
+                )
+                for a, b in pairwise(ends)
+            ]
         # The leaves hold each member's share of the mean.
         return np.asarray(np.stack(found, axis=1) * len(self.members), np.float64)
 
@@ -101,9 +107,9 @@ class BoostedModel:
         """
         self._refuse_unlearned(values)
         if self._shap is None:
-            predicted = np.asarray(
-                self.booster.predict(values, pred_contrib=True, num_threads=_threads(values)), np.float64
-            )
+            with _TURN:
+                told = self.booster.predict(values, pred_contrib=True, num_threads=_threads(values))
+            predicted = np.asarray(told, np.float64)
             return predicted[:, :-1], predicted[:, -1]
         found, base = self._shap.contributions(values)
         expected = self.margins(values) if margins is None else margins

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
@@ -102,3 +104,16 @@ def test_a_table_is_scored_only_with_its_columns_in_order(bag: BoostedModel, val
         bag.margins(table.drop(columns="f8"))
     with pytest.raises(ColumnsRefused, match="column 10 should be no further column"):
         bag.margins(table.assign(more=1.0))
+
+
+def test_threads_that_ask_for_the_model_and_for_its_members_get_their_own(
+    bag: BoostedModel, values: np.ndarray
+) -> None:
+    """LightGBM keeps the range of trees to predict with in the Booster, where another thread finds it."""
+    rows = values[:50]
+    margins, members = bag.margins(rows), bag.member_margins(rows)
+    with ThreadPoolExecutor(2) as threads:
+        of_members = threads.submit(lambda: [bag.member_margins(rows) for _ in range(1_500)])
+        of_model = [bag.margins(rows) for _ in range(1_500)]
+    assert all(np.array_equal(each, margins) for each in of_model)
+    assert all(np.array_equal(each, members) for each in of_members.result())
