@@ -116,10 +116,11 @@ TASKS = Table(
         "one_open_task",
         "household_id",
         unique=True,
-        sqlite_where=text("is_open"),
+        # In the words of the queries, or SQLite does not see that the index answers them.
+        sqlite_where=text("is_open = 1"),
         postgresql_where=text("is_open"),
     ),
-    Index("tasks_of_household", "household_id"),
+    Index("tasks_of_household", "household_id", "is_open"),
     # The queue, its half that is left to people, and a township's: read in order, never sorted.
     Index("queue", "is_open", *TASK_ORDER),
     Index("queue_by_kind", "is_open", "is_manual", *TASK_ORDER),
