@@ -8,12 +8,13 @@ STAMP := $(VENV)/.installed
 export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: demo test check setup serve browser bench spark-test clean
+.PHONY: demo test coverage check setup serve browser bench spark-test clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    from nothing to an explained score and a visit over HTTP (about 5 minutes at most)"
 	@echo "make test    the whole suite (about 15 minutes at most)"
+	@echo "make coverage   the tests with lines counted (about 12 minutes)"
 	@echo "make check   the fast part of it (about 2 minutes)"
 	@echo "make setup   only the environment in $(VENV)"
 	@echo "make bench   speed and memory beside peers, on this machine (about 15 minutes)"
@@ -61,8 +62,12 @@ browser:
 	  else echo "The browser tests need chromium and a Chinese font (Debian: apt install chromium fonts-noto-cjk)"; fi; }
 
 test: lint browser
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 	$(BIN)/python -m pytest -q --nbmake notebooks
+
+# Counting lines makes every test a third slower, so it is a run of its own.
+coverage: $(STAMP) browser
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
 bench: $(STAMP) $(PEERS)/.installed
 	$(BIN)/python -m benchmarks.report --folder build/bench
