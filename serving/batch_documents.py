@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 
 from features.dataset import DatasetMeta
 from features.event import EVENTS
-from features.intake import event_problems
 from features.tables import Tables
 from features.window import NEVER, Micros, parsed
 from models.assessment import Assessed
@@ -25,7 +24,7 @@ from serving.redaction import places
 from serving.rows import ROWS
 from serving.scoring import error_record, unknown_codes
 from serving.store.documents import digest, packed
-from serving.visit_events import Event, merged
+from serving.visit_events import Event, fitting, merged
 
 logger = logging.getLogger("povrisk.serving")
 LISTED, ALL = "listed", "all"
@@ -91,15 +90,16 @@ def read_visited(file: Path) -> dict[str, list[Event]]:
 def with_visits(tables: Tables, visited: Mapping[str, Sequence[Event]], requests: Requests, bundle: Bundle) -> Tables:
     """The tables of a bucket with what visits added to its households, as `visit_events.merged` adds it to a request.
 
-    What does not fit the model's catalogue is left out and counted in the log.
+    What does not fit the model's catalogue is left out (`visit_events.fitting`).
     """
     here = set(tables.households["household_id"].to_pylist()) & set(visited)
     if not here:
         return tables
     rows, zone = [], bundle.time_zone
     for name, request in sorted(requests.of(here).items()):
-        fitting = _fitting(visited[name], bundle)
-        added = merged(request, fitting, zone)["events"][len(request["events"]) :]
+        # Whatever is known only later is not seen at the batch's moment.
+        fit = fitting(visited[name], bundle.catalogue, currency=bundle.currency, time_zone=zone, latest=NEVER)
+        added = merged(request, fit, zone)["events"][len(request["events"]) :]
         for event in added:
             moments = {at: parsed(event[at], zone) for at in ("occurred_at", "known_at")}
             rows.append({**event, **moments, "household_id": name})
@@ -111,18 +111,6 @@ def with_visits(tables: Tables, visited: Mapping[str, Sequence[Event]], requests
     plain = tables.events.select(EVENTS.names).cast(EVENTS)
     events = pa.concat_tables([plain, pa.table(columns, schema=EVENTS)])
     return Tables(events.combine_chunks(), tables.members, tables.households)
-
-
-def _fitting(events: Sequence[Event], bundle: Bundle) -> list[Event]:
-    names = [name for name in EVENTS.names if name not in ("household_id", "occurred_at", "known_at", "text")]
-    columns: dict[str, list[Any]] = {name: [event.get(name) for event in events] for name in names}
-    for name in ("occurred_at", "known_at"):
-        columns[name] = [parsed(event[name], bundle.time_zone) for event in events]
-    found = event_problems(columns, bundle.catalogue, currency=bundle.currency, latest=NEVER)
-    misfits = {problem.row for problem in found}
-    if misfits:
-        logger.warning("%d event(s) of visits do not fit and are left out", len(misfits))
-    return [event for k, event in enumerate(events) if k not in misfits]
 
 
 def _record(

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from features.intake import event_problems
 from features.tables import Tables
-from features.window import NEVER, Micros, day_of, is_after, parsed, written
+from features.window import Micros, day_of, is_after, parsed, written
 from models.change import change
 from serving.cases import MICROS, read_cases
 from serving.clock import now as clock_now
@@ -22,10 +21,9 @@ from serving.reading import field_error
 from serving.redaction import places
 from serving.scoring import Scorer
 from serving.settings import Settings
-from serving.visit_events import Event, merged
+from serving.visit_events import Event, fitting, merged
 
 logger = logging.getLogger("povrisk.serving")
-_NAMES = ("event_id", "person_id", "code", "value", "unit", "status", "supersedes", "source")
 
 
 def rescore(
@@ -69,20 +67,11 @@ def rescore(
 def with_visits(
     scorer: Scorer, inputs: Mapping[str, Any], visit_events: Sequence[Event], now: Micros
 ) -> dict[str, Any]:
-    """The household with what visits added, as far as it fits the model's catalogue and the clock; the rest is counted
-    in the log, because a household must not be refused for what a visitor once wrote down."""
-    zone = scorer.bundle.time_zone
+    """The household with what visits added, as far as it fits the model's catalogue and the clock."""
+    bundle = scorer.bundle
     latest = now + scorer.settings.clock_skew_s * MICROS
-    columns: dict[str, list[Any]] = {name: [each.get(name) for each in visit_events] for name in _NAMES}
-    for name in ("occurred_at", "known_at"):
-        columns[name] = [_readable(each[name], zone) for each in visit_events]
-    misfits = {
-        problem.row
-        for problem in event_problems(columns, scorer.bundle.catalogue, currency=scorer.bundle.currency, latest=latest)
-    }
-    if misfits:
-        logger.warning("%d event(s) of visits do not fit and are left out", len(misfits))
-    return merged(inputs, [each for k, each in enumerate(visit_events) if k not in misfits], zone)
+    fit = fitting(visit_events, bundle.catalogue, currency=bundle.currency, time_zone=bundle.time_zone, latest=latest)
+    return merged(inputs, fit, bundle.time_zone)
 
 
 def with_change(
@@ -121,13 +110,6 @@ def with_change(
         logger.error("1 change could not be worked out\n%s", places(error))
         return answer
     return {**answer, "change": found}
-
-
-def _readable(moment: str, zone: str) -> Micros:
-    try:
-        return parsed(moment, zone)
-    except ValueError:
-        return NEVER
 
 
 def _tables(scorer: Scorer, household: Household, settings: Settings, now: Micros) -> Tables:

@@ -6,6 +6,7 @@ event of its own. A confirmed fact adds nothing: its event is on record already 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -14,17 +15,21 @@ import numpy as np
 
 from features.catalogue import Catalogue
 from features.definition import EventKind
+from features.intake import event_problems
 from features.unit import Unit
 from features.window import NEVER, Micros, as_of_moment, is_after, parsed, written
 from serving.errors import FieldError, Invalid
 from serving.feedback import FactAnswer, Feedback, QuestionAnswer
 
+logger = logging.getLogger("povrisk.serving")
 SOURCE = "visit"
 HOME_VISIT, OPT_OUT = "GRD//VISIT", "SLF//OPTOUT"
 NOTHING_OF_NOTE, SOMETHING, MORE_THAN_SHOWN = 0.0, 1.0, 2.0
 REFUSALS = ("objected", "opted_out")
 SECOND = 1_000_000
 UNREADABLE = "is not a date that exists"
+# What intake looks at, beside the two moments.
+_CHECKED = ("event_id", "person_id", "code", "value", "unit", "source", "status", "supersedes")
 Place = tuple[str | int, ...]
 Event = dict[str, Any]
 
@@ -259,6 +264,20 @@ class _Visit:
         )
 
 
+def fitting(
+    events: Sequence[Event], catalogue: Catalogue, *, currency: str, time_zone: str, latest: Micros
+) -> list[Event]:
+    """Those of the events that the catalogue and the clock (`latest`) admit; the rest is counted in the log, because a
+    household must not be refused for what a visitor once wrote down."""
+    columns: dict[str, list[Any]] = {name: [event.get(name) for event in events] for name in _CHECKED}
+    for name in ("occurred_at", "known_at"):
+        columns[name] = [_moment(event[name], time_zone) for event in events]
+    misfits = {problem.row for problem in event_problems(columns, catalogue, currency=currency, latest=latest)}
+    if misfits:
+        logger.warning("%d event(s) of visits do not fit and are left out", len(misfits))
+    return [event for k, event in enumerate(events) if k not in misfits]
+
+
 def merged(inputs: Mapping[str, Any], events: Sequence[Event], time_zone: str = "UTC") -> dict[str, Any]:
     """The household as it was sent with what visits added; both stay as they are, an event already there counts once.
 
@@ -301,8 +320,12 @@ def _kin(event_id: str, target: Mapping[str, str | None]) -> set[str]:
 
 
 def _known(event: Mapping[str, Any], time_zone: str) -> Micros:
+    return _moment(event.get("known_at") or event["occurred_at"], time_zone)
+
+
+def _moment(written: str, time_zone: str) -> Micros:
     try:
-        return parsed(event.get("known_at") or event["occurred_at"], time_zone)
+        return parsed(written, time_zone)
     except ValueError:
         # Refused with its place in the request when that is read.
         return NEVER
