@@ -17,12 +17,13 @@ import numpy as np
 from sqlalchemy import Connection
 
 from features.window import Micros, day, is_after, parsed, written
+from serving.call import Call, Scored
 from serving.case_messages import KEY_PATTERN
 from serving.clock import now
-from serving.errors import Failed, FieldError, Invalid, KeyReused, NoStore, Outdated, StoreAway, UnknownCase
+from serving.errors import Failed, FieldError, Invalid, KeyReused, NoStore, Outdated, Refusal, StoreAway, UnknownCase
 from serving.feedback import Feedback
 from serving.guard.rules import READS_SEALED
-from serving.keeping import assess_and_keep, log_away
+from serving.keeping import assess_all, log_away
 from serving.messages import Household
 from serving.recording import case_of, record_objection, record_visit
 from serving.running import NO_STORE
@@ -78,14 +79,6 @@ class Visit:
 
 
 @dataclass(frozen=True)
-class Scored:
-    """Assessments in the order asked, and whether they (and their tasks) are in the store."""
-
-    records: list[dict[str, Any]]
-    is_kept: bool
-
-
-@dataclass(frozen=True)
 class PersonRequest:
     """What a member of the household asked for: `what` is correction or contact, `facts` the fact_ids it is about."""
 
@@ -119,14 +112,20 @@ class Desk:
 
     # -- assessments
 
-    def score_and_keep(self, households: Sequence[Household], *, role: str, purpose: str) -> Scored:
-        """Assess households with what visits added, say what changed, and keep it. A store that is down does not stop
-        the answers. Raises `Invalid`."""
+    def score_all(self, calls: Sequence[Call]) -> list[Scored | Refusal]:
+        """What is answered to calls that came in side by side: households assessed with what visits added, compared
+        with the last time, and kept. A store that is down does not stop the answers."""
+        return assess_all(self.scorer, self._reopened(), calls, now=self.now())
+
+    def score_and_keep(
+        self, households: Sequence[Household], *, role: str, purpose: str, actor: str = "", request_id: str = ""
+    ) -> Scored:
+        """The same for one call by itself. Raises `Invalid`."""
         sealed = role in {each.value for each in READS_SEALED}
-        records, is_kept = assess_and_keep(
-            self.scorer, self._reopened(), households, may_read_sealed=sealed, purpose=purpose, now=self.now()
-        )
-        return Scored(records, is_kept)
+        answer = self.score_all([Call(households, role, actor, purpose, request_id, "", sealed)])[0]
+        if isinstance(answer, Refusal):
+            raise answer
+        return answer
 
     def queue(
         self,

@@ -12,6 +12,8 @@ from sqlalchemy import Connection
 
 from features.window import Micros, as_of_moment, day, is_after
 from models.visit_list import URGENCY
+from serving.call import Call, Scored
+from serving.errors import Refusal
 from serving.messages import Household
 from serving.redaction import places
 from serving.rescoring import with_change, with_visits
@@ -46,6 +48,25 @@ class Earlier:
     visit_events: Mapping[str, Sequence[Event]] = field(default_factory=dict)
     human_only: frozenset[str] = frozenset()
     before: Mapping[str, Before] = field(default_factory=dict)
+
+
+def assess_all(scorer: Scorer, store: Store | None, calls: Sequence[Call], *, now: Micros) -> list[Scored | Refusal]:
+    """What is answered to each call; one that cannot be answered costs no other."""
+    answers: list[Scored | Refusal] = []
+    for call in calls:
+        try:
+            records, is_kept = assess_and_keep(
+                scorer,
+                store,
+                call.households,
+                may_read_sealed=call.may_read_sealed,
+                purpose=call.purpose,
+                now=now,
+            )
+            answers.append(Scored(records, is_kept))
+        except Refusal as refusal:
+            answers.append(refusal)
+    return answers
 
 
 def assess_and_keep(

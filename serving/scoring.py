@@ -21,6 +21,7 @@ from models.handling import PLAIN, Handling
 from models.record_frame import failed
 from serving.cases import Frame, read_cases
 from serving.clock import now
+from serving.errors import Refusal
 from serving.messages import Event, Household, Member
 from serving.redaction import places
 from serving.settings import Settings
@@ -58,6 +59,18 @@ class Scorer:
             events=[event],
         )
         self.score([household], moment)
+
+    def score_all(
+        self, asked: Sequence[Sequence[Household]], at: Micros, *, may_read_sealed: Sequence[bool]
+    ) -> list[list[dict[str, Any]] | Refusal]:
+        """The assessments of several calls; of a call that cannot be answered its refusal, which costs no other."""
+        answers: list[list[dict[str, Any]] | Refusal] = []
+        for households, sealed in zip(asked, may_read_sealed, strict=True):
+            try:
+                answers.append(self.score(households, at, may_read_sealed=sealed))
+            except Refusal as refusal:
+                answers.append(refusal)
+        return answers
 
     def score(
         self, households: Sequence[Household], at: Micros | None = None, *, may_read_sealed: bool = False

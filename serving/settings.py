@@ -12,6 +12,7 @@ from functools import cache
 PREFIX = "POVRISK_"
 BUNDLE = "POVRISK_BUNDLE"
 BUNDLE_KEY = "POVRISK_BUNDLE_KEY"
+_MAY_BE_ZERO = frozenset({"visits", "reload_s", "keep_days"})
 
 
 class SettingRefused(ValueError):
@@ -32,6 +33,14 @@ class Settings:
     `store` is the address of the store of assessments and reviews, `visits` how many visits a month the workers of the
     store can make (0: not told), `session_h` how many hours a login lasts. `today` (a date) stands for the calendar day
     where records of the past are looked at; empty means the real one.
+
+    `calls_per_s` is how many calls a token may make each second in the long run, in one worker, `calls_in_reserve` how
+    many it may make at once after a pause; `calls_at_once` is how many calls one worker holds at a time, and
+    `bytes_at_once` how many bytes of bodies. `households_at_once` are assessed together at most. `reload_s` is how
+    often the bundle's folder is looked at for a new model (0: never), `kill_switch` a file whose presence switches the
+    model off while the service runs, `probe_s` and `probe_mb` what the child process may use that reads a model first.
+    `earlier_bundles` is a folder of bundles that answered before, for replays. `keep_days` is how long assessments are
+    kept that no open task rests on (0: until they are erased).
     """
 
     max_body_bytes: int = 4 * 1024 * 1024
@@ -50,10 +59,21 @@ class Settings:
     visits: int = 0
     session_h: float = 9.0
     today: str = ""
+    calls_per_s: float = 20.0
+    calls_in_reserve: int = 200
+    calls_at_once: int = 128
+    bytes_at_once: int = 64 * 1024 * 1024
+    households_at_once: int = 64
+    reload_s: float = 2.0
+    kill_switch: str = ""
+    probe_s: float = 10.0
+    probe_mb: int = 2048
+    earlier_bundles: str = ""
+    keep_days: int = 0
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            least = 0 if each.name == "visits" else math.ulp(0.0)
+            least = 0 if each.name in _MAY_BE_ZERO else math.ulp(0.0)
             if not isinstance(each.default, bool | str) and not least <= getattr(self, each.name) < math.inf:
                 raise SettingRefused(f"{PREFIX}{each.name.upper()} must be a number above 0")
         if self.today:
