@@ -30,6 +30,7 @@ from training.card import CARD, write_card
 from training.comparison import first_line
 from training.report import figures, report
 from training.study import Plan, Progress, Study, study
+from training.unlogged import StoreLost, keep_unlogged
 
 # Before mlflow is imported: no telemetry, no unpickling of whatever lies in a store, and minutes of silent retrying
 # against a dead tracking server turned into seconds.
@@ -42,6 +43,7 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 import mlflow
 import mlflow.lightgbm
 from git import InvalidGitRepositoryError, NoSuchPathError, Repo
+from mlflow.exceptions import MlflowException
 
 SQLITE = "sqlite:///"
 DEFAULT_STORE = f"{SQLITE}mlflow.db"
@@ -98,9 +100,17 @@ def train(
     done = study(folder, plan, progress, champion)
     if predictions is not None:
         write_predictions(done, predictions)
-    with mlflow.start_run() as run, tempfile.TemporaryDirectory() as scratch:
-        _log(done, plan, run.info.run_id, Path(scratch), champion)
-        return Trained(run.info.run_id, store, done)
+    try:
+        with mlflow.start_run() as run, tempfile.TemporaryDirectory() as scratch:
+            _log(done, plan, run.info.run_id, Path(scratch), champion)
+            return Trained(run.info.run_id, store, done)
+    except (MlflowException, OSError) as error:
+        facts = {"version": candidate_version(done), "run_id": "none", "champion": None}
+        kept = keep_unlogged(done, facts, Path())
+        raise StoreLost(
+            f"MLflow's store was lost after training. Bundle, report and metrics lie in {kept}. To publish, bring the "
+            "store back and train again: the same data and seed give the same trees"
+        ) from error
 
 
 def _champion(name: str) -> Bundle | None:
