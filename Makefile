@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export MLFLOW_DISABLE_TELEMETRY := true
 export BENTOML_DO_NOT_TRACK := True
 
-.PHONY: demo test coverage check setup serve browser bench spark-test clean
+.PHONY: demo test coverage check setup serve bento browser bench spark-test clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make setup   only the environment in $(VENV)"
 	@echo "make bench   speed and memory beside peers, on this machine (about 15 minutes)"
 	@echo "make spark-test   the same vectors on Spark as on one machine (about 3 minutes; needs Java 17 or newer)"
+	@echo "make bento BUNDLE=path   a bento of the service with that bundle inside"
 	@echo "make serve   the demo's service and pages at http://127.0.0.1:3000"
 
 setup: $(STAMP)
@@ -50,6 +51,13 @@ lint: $(STAMP)
 
 check: lint
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/spec features models training serving
+
+# A bento with a verified bundle inside: make bento BUNDLE=path (the demo's without it).
+BUNDLE ?= demo/bundle
+bento: $(STAMP)
+	$(BIN)/povrisk verify $(BUNDLE)
+	rm -rf bundle && cp -r $(BUNDLE) bundle
+	$(BIN)/bentoml build
 
 # What the browser tests need from the system. Where it can neither be found nor installed they say so and are skipped.
 browser:
@@ -95,4 +103,4 @@ $(SPARK)/.installed: constraints.txt pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf demo build dist *.egg-info
+	rm -rf demo build dist bundle *.egg-info

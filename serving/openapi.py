@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import yaml
 from pydantic.json_schema import models_json_schema
 
 from models.tier import Tier
@@ -100,6 +101,10 @@ class OpenApi(dict[str, Any]):
     def asdict(self) -> dict[str, Any]:
         """Itself."""
         return self
+
+
+# `bentoml build` writes the description to a file, which every reader of YAML should understand.
+yaml.add_representer(OpenApi, lambda dumper, described: dumper.represent_dict(described.items()))
 
 
 def described(written: dict[str, Any]) -> OpenApi:

@@ -24,7 +24,7 @@ from serving.messages import Batch, Results
 from serving.openapi import OpenApi, described
 from serving.reading import read_batch
 from serving.sessions import Sessions, session_key
-from serving.settings import BUNDLE, bundle_key, current
+from serving.settings import BUNDLE, bundle_folder, bundle_key, current
 from serving.tokens import TOKENS, TOKENS_FILE, TokensRefused, tokens_from
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ class ScoreRequest(IOMixin, Batch):  # type: ignore[misc]
     threads=LIMITS.threads,
     traffic={"timeout": TRAFFIC_TIMEOUT_S},
     logging={"access": {"enabled": False}},
+    # BentoML's own default is every address of the machine; --host and BENTOML_HOST say otherwise.
+    http={"host": "127.0.0.1"},
 )
 class HouseholdRisk:
     """Explained risk of returning to poverty, for a person to review."""
@@ -93,7 +95,7 @@ class HouseholdRisk:
         from serving.desk import Desk
         from serving.scoring import Scorer
 
-        scorer = Scorer(read_bundle(Path(os.environ[BUNDLE]), key=bundle_key(os.environ)), LIMITS)
+        scorer = Scorer(read_bundle(bundle_folder(os.environ) or Path(), key=bundle_key(os.environ)), LIMITS)
         scorer.warm_up()
         # The desk opens the store: one that is away must not keep the model from answering.
         self.desk = Desk(scorer, None, LIMITS)
@@ -105,8 +107,10 @@ class HouseholdRisk:
     @staticmethod
     def refuse_without_bundle_or_tokens() -> None:
         """Fail once, before any worker starts, instead of in every worker again and again."""
-        if not os.environ.get(BUNDLE):
-            raise RuntimeError(f"{BUNDLE} names no bundle; start the service with `povrisk serve BUNDLE`")
+        if bundle_folder(os.environ) is None:
+            raise RuntimeError(
+                f"{BUNDLE} names no bundle, and none was built in; start the service with `povrisk serve BUNDLE`"
+            )
         if tokens_from(os.environ) is None:
             raise TokensRefused(f"set {TOKENS} or {TOKENS_FILE}, or use `povrisk serve --demo`")
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import date
 from functools import cache
+from pathlib import Path
 
 PREFIX = "POVRISK_"
 BUNDLE = "POVRISK_BUNDLE"
@@ -111,6 +112,14 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
 def current() -> Settings:
     """The settings of this process, read once."""
     return settings_from(os.environ)
+
+
+def bundle_folder(environment: Mapping[str, str]) -> Path | None:
+    """The folder of the bundle to serve: what `POVRISK_BUNDLE` names, or what a bento carries beside the code."""
+    if environment.get(BUNDLE):
+        return Path(environment[BUNDLE])
+    carried = Path(__file__).resolve().parent.parent / "bundle"
+    return carried if (carried / "manifest.json").is_file() else None
 
 
 def bundle_key(environment: Mapping[str, str]) -> bytes | None:
