@@ -17,7 +17,7 @@ help:
 	@echo "make coverage   the tests with lines counted (about 12 minutes)"
 	@echo "make check   the fast part of it (about 2 minutes)"
 	@echo "make setup   only the environment in $(VENV)"
-	@echo "make bench   speed and memory beside peers, on this machine (about 15 minutes)"
+	@echo "make bench   speed and memory beside peers, on this machine (about 25 minutes)"
 	@echo "make spark-test   the same vectors on Spark as on one machine (about 3 minutes; needs Java 17 or newer)"
 	@echo "make bento BUNDLE=path   a bento of the service with that bundle inside"
 	@echo "make serve   the demo's service and pages at http://127.0.0.1:3000"

@@ -48,9 +48,7 @@ def batch_benchmark(
             return batch_benchmark(Path(place), bundle=bundle, scale=scale, workers=workers, progress=progress)
     folder.mkdir(parents=True, exist_ok=True)
     if bundle is None:
-        bundle = folder / "bundle"
-        if not bundle.is_dir():
-            _train(folder, bundle, progress)
+        bundle = trained_bundle(folder, progress)
     households = max(1, round(HOUSEHOLDS * scale))
     province = folder / f"province-{households}"
     if not (province / META_FILE).is_file():
@@ -88,13 +86,18 @@ def _figures(told: Mapping[str, Any], province: Path, wall_s: float, workers: in
     }
 
 
-def _train(folder: Path, bundle: Path, progress: Progress) -> None:
+def trained_bundle(folder: Path, progress: Progress) -> Path:
+    """A bundle in this folder, trained on a small simulated county unless it is there already."""
+    bundle = folder / "bundle"
+    if bundle.is_dir():
+        return bundle
     county, store = folder / "training", f"sqlite:///{(folder / 'mlflow.db').resolve().as_posix()}"
     progress("Simulating a county to train on")
     _povrisk(["simulate", *_size(**TRAINED_ON), "--out", str(county)])
     progress("Training a small model")
     run = json.loads(_povrisk(["train", str(county), "--json"], MLFLOW_TRACKING_URI=store))
     _povrisk(["publish", run["run_id"], "--out", str(bundle)], MLFLOW_TRACKING_URI=store)
+    return bundle
 
 
 def _size(households: int, months: int, seed: int) -> list[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 from rich.console import Console
@@ -92,6 +93,38 @@ def queue(quick: bool, as_json: bool) -> None:
     with _measuring() as progress:
         found = queue_benchmark(quick=quick, progress=progress)
     _tell("queue", found, as_json)
+
+
+@benchmark.command()
+@keep
+@click.option("--bundle", type=GIVEN, help="A published bundle; without it a small model is trained first.")
+@click.option("--seconds", type=click.FloatRange(0.2, 600.0), help="Of each line and round [default: 4].")
+@click.option("--rounds", type=click.IntRange(1, 99), help="Medians are over these [default: 3].")
+@click.option("--probe", type=click.FloatRange(0.2, 3600.0), help="Seconds of GET /livez under load [default: 60].")
+@click.option("--soak", type=click.IntRange(1), help="Requests before memory is looked at again [default: 3,000].")
+@click.option("--client", type=click.Choice(["own", "wrk"]), default="own", show_default=True, help="Who asks.")
+@click.option("--quick", is_flag=True, help="A moment of everything; the figures mean little.")
+@as_json
+def serve(
+    folder: Path | None,
+    bundle: Path | None,
+    seconds: float | None,
+    rounds: int | None,
+    probe: float | None,
+    soak: int | None,
+    client: Literal["own", "wrk"],
+    quick: bool,
+    as_json: bool,
+) -> None:
+    """The service under load, beside a tutorial's service and beside the same work without HTTP. About 10 minutes."""
+    from benchmarks.serve import QUICK, Extent, serve_benchmark
+
+    told = {"seconds": seconds, "rounds": rounds, "probe_s": probe, "soak": soak}
+    given: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
+    extent = dataclasses.replace(QUICK if quick else Extent(), **given)
+    with _measuring() as progress:
+        found = serve_benchmark(folder, bundle=bundle, extent=extent, client=client, progress=progress)
+    _tell("serve", found, as_json)
 
 
 @contextmanager

@@ -49,6 +49,7 @@ def rows(found: Mapping[str, Found]) -> list[Row]:
         "batch": _batch,
         "rules": _rules,
         "queue": _queue,
+        "serve": _serve,
     }
     return [row for name, of in found.items() if name in parts for row in parts[name](of)]
 
@@ -87,6 +88,7 @@ def main() -> None:
     from benchmarks.explain import explain_benchmark
     from benchmarks.queue import queue_benchmark
     from benchmarks.rules import rules_benchmark
+    from benchmarks.serve import QUICK, Extent, serve_benchmark
     from benchmarks.vectors import vectors_benchmark
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -112,6 +114,7 @@ def main() -> None:
     found["batch"] = batch_benchmark(given.folder, scale=0.02 if quick else 1.0, progress=progress)
     found["rules"] = rules_benchmark(folder=given.folder, progress=progress)
     found["queue"] = queue_benchmark(quick=quick, progress=progress)
+    found["serve"] = serve_benchmark(given.folder, extent=QUICK if quick else Extent(), progress=progress)
     write(found, given.out)
     Console().print(printed(found))
     sys.exit(1 if given.strict and any(row.met is False for row in rows(found)) else 0)
@@ -207,6 +210,42 @@ def _queue(of: Found) -> Iterator[Row]:
             bar = "≤ 100" if key == "first_ms" else ""
             told = f"queue of {int(most):,} on {name}, {what}, ms"
             yield Row(told, f"{many[key]:.0f}", f"{few[key]:.0f} of {int(least):,}", many[key], bar)
+
+
+def _serve(of: Found) -> Iterator[Row]:
+    lines = {(each["service"], each["connections"], each["households"]): each for each in of["lines"]}
+    many = of["bodies"]["together"]
+    yield from _beside_the_tutorial(of, lines)
+    for workers, name in (("1", "ours"), ("2", "ours, 2 workers")):
+        alone, served = of["bare_households_per_s"][workers].get("100"), lines[(name, 4, many)]["households_per_s"]
+        what = f"{many} households a call beside in process, {workers} core(s), households/s"
+        bar = "≥ 0.6" if workers == "1" else ""
+        yield Row(what, f"{served:.0f}", f"{alone:.0f}", of["share_of_bare_100"][workers], bar)
+    line, alone_ms = lines[("ours", 4, many)], of["bare_cpu_ms"].get("100", 0.0)
+    spent = "" if line["cpu_ms"] is None else f"{line['cpu_ms'] / many:.2f}"
+    yield Row("  processor ms a household, 1 core", spent, f"{alone_ms:.2f}", of["share_of_bare_100_cpu"], "")
+    for c in ("1", "16", "64"):
+        line = lines[("ours", int(c), 1)]
+        what = f"p99 beside p50, {c} at once, ms"
+        bar = "≤ 5" if c == "64" else ""
+        high, middle = ("" if line[name] is None else f"{line[name]:.1f}" for name in ("p99_ms", "p50_ms"))
+        yield Row(what, high, middle, of["p99_over_p50"][c], bar)
+    yield Row(f"stops over 50 ms in {of['extent']['probe_s']:.0f} s", "", "", of["stops_over_50_ms"], "")
+    soak = of["soak"]
+    grown = f"{soak['rss_before_mb']:.0f} to {soak['rss_after_mb']:.0f}"
+    yield Row(f"memory over {soak['requests']:,} requests, MB", grown, "", of["rss_growth_share"], "")
+    yield Row("a store's share of the calls, 64 at once", "", "without", of["store_costs"]["c64x1"], "")
+    yield Row("2 workers beside 1, 64 at once", "", "", of["x_two_workers_c64"], "")
+    errors = sum(sum(line["errors"].values()) for line in of["lines"])
+    yield Row("calls that were not answered", str(errors), "", float(errors), "≤ 0")
+
+
+def _beside_the_tutorial(of: Found, lines: Mapping[Any, Found]) -> Iterator[Row]:
+    for name, key, bar in (("tutorial", "x_tutorial_c64", "≥ 5"), ("tutorial of vectors", "x_vector_tutorial_c64", "")):
+        ours, theirs = lines[("ours", 64, 1)], lines[(name, 64, 1)]
+        yield Row(f"calls/s beside the {name}", f"{ours['per_s']:.0f}", f"{theirs['per_s']:.0f}", of[key], bar)
+        spent, theirs_spent = ("" if each["cpu_ms"] is None else f"{each['cpu_ms']:.2f}" for each in (ours, theirs))
+        yield Row("  processor ms a call", spent, theirs_spent, of[f"{key}_cpu"], "")
 
 
 def _cells(row: Row) -> tuple[str, ...]:

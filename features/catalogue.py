@@ -6,10 +6,11 @@ import hashlib
 import importlib
 import json
 import pkgutil
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, wraps
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from features.codes import matches
 from features.definition import EventKind, Feature, feature_from_json, kind_as_json, kind_from_json
 
 CORE = "core"
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,26 @@ class Catalogue:
             "kinds": [kind_as_json(kind) for kind in self.kinds],
             "features": [feature.as_json() for feature in self.features],
         }
+
+
+def made_once(make: Callable[[Catalogue], Made]) -> Callable[[Catalogue], Made]:
+    """What a function makes of a catalogue, made once for each and kept: catalogues are few and do not change.
+
+    >>> made_once(lambda of: object())(catalogue()) is made_once(lambda of: object())(catalogue())
+    False
+    >>> first = made_once(lambda of: object())
+    >>> first(catalogue()) is first(catalogue()), first(catalogue()) is first(catalogue("eph"))
+    (True, False)
+    """
+    made: dict[str, Made] = {}
+
+    @wraps(make)
+    def kept(of: Catalogue) -> Made:
+        if of.digest not in made:
+            made[of.digest] = make(of)
+        return made[of.digest]
+
+    return kept
 
 
 def catalogue_from_json(written: dict[str, Any]) -> Catalogue:

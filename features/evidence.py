@@ -9,6 +9,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from features.catalogue import Catalogue, made_once
 from features.history import History, Visible
 
 Ints = npt.NDArray[np.int64]
@@ -26,7 +27,7 @@ class Evidence:
 
         Empty for a feature that rests on no event, as the number of members.
         """
-        leaves = self._leaves[feature]
+        leaves = _leaves(self.history.catalogue)[feature]
         if len(leaves) == 0:
             return leaves
         masks, starts = self._reads
@@ -42,20 +43,25 @@ class Evidence:
     def _reads(self) -> tuple[npt.NDArray[np.bool_], Ints]:
         """What each feature reads: event kinds (features x kinds), and since when."""
         catalogue = self.history.catalogue
-        masks = np.stack([catalogue.codes_read[feature.name] for feature in catalogue.features])
         starts = [feature.window.start(self.seen.as_of, self.history.time_zone) for feature in catalogue.features]
-        return masks, np.array(starts, np.int64)
+        return _masks(catalogue), np.array(starts, np.int64)
 
-    @cached_property
-    def _leaves(self) -> dict[str, Ints]:
-        """The event features that each feature is made from: itself, or the parts of a ratio or difference."""
-        found: dict[str, set[int]] = {}
-        for i, feature in enumerate(self.history.catalogue.features):
-            if feature.measure.is_derived:
-                found[feature.name] = set().union(*(found[name] for name in feature.of))
-            else:
-                found[feature.name] = {i} if feature.measure.is_of_events else set()
-        return {name: np.array(sorted(leaves), np.int64) for name, leaves in found.items()}
+
+@made_once
+def _masks(catalogue: Catalogue) -> npt.NDArray[np.bool_]:
+    return np.stack([catalogue.codes_read[feature.name] for feature in catalogue.features])
+
+
+@made_once
+def _leaves(catalogue: Catalogue) -> dict[str, Ints]:
+    """The event features that each feature is made from: itself, or the parts of a ratio or difference."""
+    found: dict[str, set[int]] = {}
+    for i, feature in enumerate(catalogue.features):
+        if feature.measure.is_derived:
+            found[feature.name] = set().union(*(found[name] for name in feature.of))
+        else:
+            found[feature.name] = {i} if feature.measure.is_of_events else set()
+    return {name: np.array(sorted(leaves), np.int64) for name, leaves in found.items()}
 
 
 @numba.njit(cache=True)

@@ -37,6 +37,7 @@ __all__ = [
     "event_problems",
     "read_for_check",
     "refuse_if_too_many",
+    "rows_in_doubt",
 ]
 
 EventColumns = Mapping[str, Sequence[Any]]
@@ -84,6 +85,11 @@ def event_problems(columns: EventColumns, catalogue: Catalogue, *, currency: str
     some = {name: pd.Series([cells[row] for row in rows], dtype=object) for name, cells in columns.items()}
     occurred, known = some["occurred_at"].to_numpy(np.int64), some["known_at"].to_numpy(np.int64)
     return _placed(event_refusals(pd.DataFrame(some), occurred, known, catalogue, currency, latest), rows)
+
+
+def rows_in_doubt(events: pa.Table, catalogue: Catalogue, *, currency: str, latest: Micros) -> Ints:
+    """Rows of an events table, in row order, against which `event_problems` may have something; against no others."""
+    return _rows_in_doubt(events, catalogue, currency, latest)[0]
 
 
 def admit(dataset: Dataset, catalogue: Catalogue) -> tuple[Dataset, IntakeReport]:

@@ -8,6 +8,7 @@ the range found is how far an answer could move it, not how far it will on avera
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,17 +16,19 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from features.catalogue import Catalogue
-from features.definition import Absent, Measure
+from features.catalogue import Catalogue, made_once
+from features.definition import Absent
 from features.history import History, Visible
 from features.matrix import Matrix
 from features.window import ALWAYS, days_before, is_not_before
 from models.bundle import Bundle
 from models.fields import Field, fields
-from models.similar import LEVELS, Similar
+from models.filling import Filled, Parts
+from models.similar import Similar
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 MISSING, INCOMPLETE, STALE = "missing", "incomplete", "stale"
 # The range between the second-lowest and the second-highest tenth of the answers.
@@ -74,147 +77,92 @@ class Asking:
         if similar is None or not gaps:
             return []
         found = [Asked(gap, points) for gap, points in zip(gaps, self._points(i, gaps, similar), strict=True)]
-        weight = self.bundle.importance
-        return sorted(
-            found, key=lambda each: (-each.value, -float(weight[each.gap.columns].sum()), each.gap.field.name)
-        )
+        columns = [gap.columns for gap in gaps]
+        gap_of = np.repeat(np.arange(len(gaps)), [len(each) for each in columns])
+        weight = np.bincount(gap_of, self.bundle.importance[np.concatenate(columns)], len(gaps)).tolist()
+        order = sorted(range(len(gaps)), key=lambda k: (-found[k].value, -weight[k], gaps[k].field.name))
+        return [found[k] for k in order]
 
     def gaps(self, i: int) -> list[Gap]:
         """The fields of household i that are missing, stale or incomplete, in the order of the catalogue."""
-        values, unknown, found = self.vectors.values[i], self.vectors.unknown[i], []
-        for field, reported in zip(self._fields, self._newest(i), strict=True):
-            if (values[field.none_columns] == 0.0).any():
-                continue
-            is_unknown = unknown[field.columns]
-            if is_unknown.all():
-                kind = MISSING
-            elif self._is_old(field, int(reported)):
-                kind = STALE
-            elif is_unknown.any():
-                kind = INCOMPLETE
+        of, unknown = self._fields, self.vectors.unknown[i]
+        n_unknown = np.add.reduceat(unknown[of.columns], of.first, dtype=np.int64)
+        is_missing, is_old = n_unknown == of.sizes, self._is_old(i)
+        is_none = of.nones @ (self.vectors.values[i] == 0.0)
+        found = []
+        for k in np.flatnonzero(~is_none & (is_old | (n_unknown > 0))).tolist():
+            field, columns = of.fields[k], of.fillable[k]
+            if is_missing[k] or is_old[k]:
+                found.append(Gap(field, MISSING if is_missing[k] else STALE, columns))
             else:
-                continue
-            fillable = self._may_fill[field.columns] & (is_unknown | (kind != INCOMPLETE))
-            found.append(Gap(field, kind, field.columns[fillable]))
+                found.append(Gap(field, INCOMPLETE, columns[unknown[columns]]))
         return found
 
     @cached_property
-    def _fields(self) -> tuple[Field, ...]:
-        return fields(self.bundle.catalogue)
+    def _fields(self) -> _Fields:
+        return _fields(self.bundle.catalogue)
 
     @cached_property
-    def _may_fill(self) -> npt.NDArray[np.bool_]:
-        """A number that may not exist at all, as the grade of a certificate, is left open."""
-        declared = self.bundle.catalogue.features
-        return np.array([feature.when_absent is not Absent.NOT_APPLICABLE for feature in declared], np.bool_)
+    def _oldest(self) -> Ints:
+        """From when on the newest report of each field is not old yet; `ALWAYS` for a record that does not grow old."""
+        limits = (field.wording.stale_after_days for field in self._fields.fields)
+        return np.array([ALWAYS if days is None else days_before(self.seen.as_of, days) for days in limits], np.int64)
 
-    @cached_property
-    def _reports(self) -> npt.NDArray[np.bool_]:
-        """Which kinds report about which field: kinds and one row for codes without a kind, x fields."""
-        told = np.stack([field.reports for field in self._fields], axis=1)
-        return np.concatenate([told, np.zeros((1, told.shape[1]), np.bool_)])
-
-    def _newest(self, i: int) -> Ints:
-        """When the newest event of each field happened, `ALWAYS` where none did."""
+    def _is_old(self, i: int) -> Bools:
+        """The fields of which there is a report, but no recent one."""
         rows = self.seen.of(i)
-        when = np.where(self._reports[self.history.code[rows]], self.history.occurred[rows][:, np.newaxis], ALWAYS)
-        return np.asarray(when.max(axis=0, initial=ALWAYS), np.int64)
-
-    def _is_old(self, field: Field, reported: int) -> bool:
-        limit = field.wording.stale_after_days
-        if limit is None or reported == ALWAYS:
-            return False
-        return not is_not_before(np.array([reported]), days_before(self.seen.as_of, limit))[0]
+        reports = self._fields.reports[self.history.code[rows]]
+        when = np.where(reports, self.history.occurred[rows][:, np.newaxis], ALWAYS)
+        newest = when.max(axis=0, initial=ALWAYS)
+        return np.asarray((newest != ALWAYS) & ~is_not_before(newest, self._oldest), np.bool_)
 
     def _points(self, i: int, gaps: Sequence[Gap], similar: Similar) -> list[tuple[float, float] | None]:
-        probability = self._probabilities(i, filled(self.bundle.catalogue, similar, self.vectors.values[i], gaps))
-        low, high = np.quantile(probability, RANGE, axis=1)
-        return [
-            None if np.isnan(each).any() else (float(a), float(b))
-            for each, a, b in zip(probability, low, high, strict=True)
-        ]
-
-    def _probabilities(self, i: int, drawn: Floats) -> Floats:
-        """Of vectors (gaps x levels x features), gaps x levels; NaN where an answer cannot be scored.
-
-        Levels that follow each other with the same values in all that the trees use are scored once.
-        """
-        # As bits, so that an unknown equals an unknown.
-        used = np.ascontiguousarray(drawn[:, :, self.bundle.columns_used]).view(np.int64)
-        is_new = np.ones(drawn.shape[:2], np.bool_)
-        is_new[:, 1:] = (used[:, 1:] != used[:, :-1]).any(axis=2)
-        rows = drawn[is_new]
-        margins = self.bundle.model.margins(rows)
-        margins[self.bundle.model.unlearned_unknowns(rows)] = np.nan
-        region = [str(self.history.region[i])] * len(rows)
-        scored = self.bundle.calibration.probability(margins, region)
-        return np.asarray(scored[np.cumsum(is_new).reshape(is_new.shape) - 1], np.float64)
+        row, model = self.vectors.values[i], self.bundle.model
+        rows, place = filled(self.bundle.catalogue, similar, row, gaps)
+        margins = model.margins_near(row, rows)
+        margins[model.unlearned_unknowns(rows)] = np.nan
+        probability = self.bundle.calibration.probability(margins, [str(self.history.region[i])])
+        return [None if math.isnan(low) else (low, high) for low, high in ends(probability[place]).tolist()]
 
 
-def filled(catalogue: Catalogue, similar: Similar, row: Floats, gaps: Sequence[Gap]) -> Floats:
-    """The vector `row` with each gap filled at every level: gaps x levels x features.
+def ends(probability: Floats) -> Floats:
+    """The points of `RANGE` among the numbers of each row, as `numpy.quantile` tells them; NaN where a row has one.
 
-    What is summed over the filled events too rises by as much, and ratios and differences follow from their parts.
+    >>> ends(np.array([[0.5, 0.25, 0.0, 1.0, 0.75, 0.5]])).tolist()
+    [[0.125, 0.875]]
     """
-    parts, plausible = _parts(catalogue), similar.plausible(row)
-    drawn = np.repeat(np.repeat(row[np.newaxis, np.newaxis], len(gaps), axis=0), LEVELS, axis=1)
-    for each, gap in zip(drawn, gaps, strict=True):
-        known = gap.columns[~np.isnan(plausible[gap.columns, 0])]
-        each[:, known] = plausible[known].T
-        for column, total in parts.totals(known):
-            more = each[:, column] - np.nan_to_num(row[column])
-            # Where the answer is that there was nothing more, an unknown total stays unknown.
-            each[:, total] = np.where(more == 0.0, each[:, total], np.nan_to_num(each[:, total]) + more)
-            each[:, total] = np.clip(each[:, total], *catalogue.features[total].bounds)
-    parts.derive(drawn)
-    return drawn
+    ordered = np.sort(probability, axis=1)
+    at = np.array(RANGE) * (probability.shape[1] - 1)
+    before = np.floor(at).astype(np.int64)
+    a, b, share = ordered[:, before], ordered[:, before + 1], at - before
+    found = np.where(share < 0.5, a + (b - a) * share, b - (b - a) * (1.0 - share))
+    # The unknown is sorted to the end.
+    found[np.isnan(ordered[:, -1])] = np.nan
+    return np.asarray(found, np.float64)
 
 
-class _Parts:
-    """What else changes in a vector when some of its columns do."""
+def filled(catalogue: Catalogue, similar: Similar, row: Floats, gaps: Sequence[Gap]) -> Filled:
+    """The vector `row` with each gap filled at every level."""
+    return _parts(catalogue).filled(row, [gap.columns for gap in gaps], similar.plausible(row))
+
+
+class _Fields:
+    """The fields of a catalogue as arrays: their columns end to end, those of field k from `first[k]` on."""
 
     def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
-        column = {name: at for at, name in enumerate(catalogue.names)}
-        self._derived = [
-            (at, column[f.of[0]], column[f.of[1]], f) for at, f in enumerate(catalogue.features) if f.measure.is_derived
-        ]
-        sums = [(at, f) for at, f in enumerate(catalogue.features) if f.measure is Measure.SUM]
-        reads = {at: set(catalogue.positions(f.codes)) for at, f in sums}
-        self._wider = {
-            at: [wide for wide, g in sums if g.window == f.window and reads[wide] > reads[at]] for at, f in sums
-        }
-        self._known: dict[bytes, list[tuple[int, int]]] = {}
-
-    def totals(self, columns: Ints) -> list[tuple[int, int]]:
-        """Pairs of a filled sum and a sum, not filled itself, that reads all its events and more over the same window.
-
-        A filled sum that is within another filled one is left out: its amounts would count twice.
-        """
-        key = columns.tobytes()
-        if key not in self._known:
-            inside = {int(column) for column in columns}
-            self._known[key] = [
-                (column, wide)
-                for column in sorted(inside)
-                if not inside & set(self._wider.get(column, ()))
-                for wide in self._wider.get(column, ())
-            ]
-        return self._known[key]
-
-    def derive(self, values: Floats) -> None:
-        """Work out ratios and differences again, as `features.kernel` does."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            for at, one, other, feature in self._derived:
-                a, b = values[..., one] * feature.scale, values[..., other]
-                made = np.where(b == 0.0, np.nan, a / b) if feature.measure is Measure.RATIO else a - b
-                values[..., at] = np.clip(made, *feature.bounds)
+        self.fields = fields(catalogue)
+        self.sizes = np.array([len(field.columns) for field in self.fields], np.int64)
+        self.first = np.cumsum(self.sizes) - self.sizes
+        self.columns = np.concatenate([field.columns for field in self.fields])
+        # A number that may not exist at all, as the grade of a certificate, is left open.
+        may_fill = np.array([f.when_absent is not Absent.NOT_APPLICABLE for f in catalogue.features], np.bool_)
+        self.fillable = [field.columns[may_fill[field.columns]] for field in self.fields]
+        self.nones = np.zeros((len(self.fields), len(catalogue.features)), np.bool_)
+        for k, field in enumerate(self.fields):
+            self.nones[k, field.none_columns] = True
+        # Which kinds report about which field: kinds and one row for codes without a kind, x fields.
+        told = np.stack([field.reports for field in self.fields], axis=1)
+        self.reports = np.concatenate([told, np.zeros((1, told.shape[1]), np.bool_)])
 
 
-_PARTS: dict[str, _Parts] = {}
-
-
-def _parts(catalogue: Catalogue) -> _Parts:
-    if catalogue.digest not in _PARTS:
-        _PARTS[catalogue.digest] = _Parts(catalogue)
-    return _PARTS[catalogue.digest]
+_fields, _parts = made_once(_Fields), made_once(Parts)

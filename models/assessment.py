@@ -7,7 +7,8 @@ The rules speak about every household; the model only where it may and can.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -77,6 +78,12 @@ class Assessed:
     handling: Handling
     with_reasons: bool
 
+    def for_sealed_readers(self) -> Assessed:
+        """The same for readers who may see sealed wording; what is worked out already is not worked out again."""
+        other = copy(self)
+        vars(other)["handling"] = replace(self.handling, may_read_sealed=True)
+        return other
+
     def settled(self) -> Assessed:
         """The same, with everything worked out that concerns all households; otherwise it is when first asked."""
         self.settle_rules()
@@ -97,7 +104,7 @@ class Assessed:
     def record(self, i: int) -> dict[str, Any]:
         """The whole assessment of household i."""
         history, speaking = self.history, self._speaking(i)
-        record = empty_record(self.bundle, history.household_ids[i], self.seen.as_of, self.assessment_id(i))
+        record = empty_record(self.bundle, self.household_id(i), self.seen.as_of, self.assessment_id(i))
         record["rules"] = None if self.rules is None else self._in_force(i)
         record["data_gaps"] = self.quality.gaps(i)
         record["data_quality"] = {
@@ -138,7 +145,7 @@ class Assessed:
         speaking = self._speaking(i)
         found, probability, status = self.standing(i, speaking), self.scores.probability(i), self.scores.status(i)
         row: dict[str, Any] = {
-            "household_id": self.history.household_ids[i],
+            "household_id": self.household_id(i),
             "status": status,
             "probability": probability,
             "interval": self.scores.interval(i),
@@ -276,12 +283,17 @@ class Assessed:
 
     # -- its name
 
+    def household_id(self, i: int) -> str:
+        """What household i is called outside."""
+        name = self.history.household_ids[i]
+        return self.handling.names.get(name, name)
+
     def assessment_id(self, i: int) -> str:
         """The name of household i's assessment, from everything that it was computed from."""
         names = "\x1f".join(self._event_ids[self.seen.starts[i] : self.seen.starts[i + 1]])
         in_force = repr(None) if self.rules is None else repr(self._in_force(i))
         content = self.vectors.values[i].tobytes() + names.encode() + in_force.encode()
-        return identity(self.bundle, self.history.household_ids[i], self.seen.as_of, content)
+        return identity(self.bundle, self.household_id(i), self.seen.as_of, content)
 
     @cached_property
     def _event_ids(self) -> list[str]:

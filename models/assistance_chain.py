@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from features.history import History, Visible
 from features.rules.evaluation import Evaluation
 from features.rules.number import NOT_EVALUABLE, TRUE
 from features.rules.rulebook import States
-from features.rules.syntax import Arithmetic, Choice, Comparison, Logic, Tree
+from features.rules.syntax import Arithmetic, Choice, Comparison, Logic, Tree, one
 from features.window import MICROS_PER_DAY, Micros, months_before, written
+from models.rules import true_of
 
 
 class Step(Enum):
@@ -73,26 +75,32 @@ def alerts(states: States, household: int) -> list[Alert]:
     November, when a recognition lowered the threshold.
     """
     found = []
-    for each in states.book.indicators:
-        if each.mode == "trigger" and states.state(each.id)[household] == TRUE:
-            level = int(states.level(each.id)[household])
-            tree = _chosen(each.levels[level].when, states.evaluation, household)
-            evidence = states.evaluation.evidence(tree, household)
-            found.append(Alert(each.id, each.text_of(level), evidence, each.sealed))
+    triggers = states.book.by_mode["trigger"]
+    for each in (triggers[k] for k in true_of(states, "trigger")[household]):
+        level = int(states.level(each.id)[household])
+        tree = each.levels[level].when
+        chosen = _chosen(tree, states.evaluation, household)
+        evidence = states.evidence(each.id, household)
+        if chosen is not tree:
+            evidence = states.evaluation.evidence(one(chosen), household)
+        found.append(Alert(each.id, each.text_of(level), evidence, each.sealed))
     return found
 
 
 def _chosen(tree: Tree, evaluation: Evaluation, household: int) -> Tree:
-    """The tree with every choice replaced by the branch that holds for the household, where that is decided."""
+    """The tree with every choice replaced by the branch that holds for the household, where that is decided; the tree
+    itself where nothing is to be replaced."""
     if isinstance(tree, Choice):
         held = evaluation.truth(tree.condition)[household]
         if held == NOT_EVALUABLE:
             return tree
         return _chosen(tree.a if held == TRUE else tree.b, evaluation, household)
     if isinstance(tree, Logic):
-        return replace(tree, parts=tuple(_chosen(part, evaluation, household) for part in tree.parts))
+        parts = tuple(_chosen(part, evaluation, household) for part in tree.parts)
+        return tree if all(map(is_, parts, tree.parts)) else one(replace(tree, parts=parts))
     if isinstance(tree, Arithmetic | Comparison):
-        return replace(tree, a=_chosen(tree.a, evaluation, household), b=_chosen(tree.b, evaluation, household))
+        a, b = _chosen(tree.a, evaluation, household), _chosen(tree.b, evaluation, household)
+        return tree if a is tree.a and b is tree.b else one(replace(tree, a=a, b=b))
     return tree
 
 
@@ -133,8 +141,9 @@ def assistance_chain(
 def _events(history: History, seen: Visible, household: int, rests_on: set[int]) -> Iterator[tuple[int, Step]]:
     """The rows that are a link of the chain."""
     paid: dict[tuple[str, int], Micros] = {}
-    for row in seen.of(household).tolist():
-        code = history.catalogue.kinds[history.code[row]].code
+    rows, codes = seen.of(household), list(history.catalogue.by_code)
+    for row, kind in zip(rows.tolist(), history.code[rows].tolist(), strict=True):
+        code = codes[kind]
         if code in AID:
             key, at = (code, int(history.person[row])), int(history.occurred[row])
             runs_on = code in REGULAR_AID and key in paid and at - paid[key] <= PAUSE_DAYS * MICROS_PER_DAY

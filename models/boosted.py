@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from models.forest import ForestRefused, forest_of
+from models.forest import Forest, ForestRefused, forest_of
 from models.tree_shap import TreeShap
+from models.tree_sum import TreeSum
 
 Floats = npt.NDArray[np.float64]
 SMALL_CALL_ROWS = 256
@@ -79,24 +80,32 @@ class BoostedModel:
         `ColumnsRefused`.
         """
         values = self._in_contract_order(values)
-        with _TURN:
-            predicted = self.booster.predict(values, raw_score=True, num_threads=_threads(values))
-        return np.asarray(predicted, np.float64)
+        return self._predicted(values) if self._sum is None else self._sum.margins(values)
+
+    def margins_near(self, row: Floats, values: Floats) -> Floats:
+        """`margins` of rows that differ from `row` in few features, found sooner."""
+        return self._predicted(values) if self._sum is None else self._sum.near(row, values)
+
+    def with_members(self, values: Floats) -> tuple[Floats, Floats]:
+        """The margins, and each member's own (rows x members); their mean is the margin. A single model is its only
+        member."""
+        if len(self.members) < 2:
+            margins = self.margins(values)
+            return margins, margins[:, np.newaxis]
+        if self._sum is None:
+            ends = np.cumsum([0, *self.members])
+            found = [
+                self._predicted(values, start_iteration=int(a), num_iteration=int(b - a)) for a, b in pairwise(ends)
+            ]
+            margins, members = self._predicted(values), np.stack(found, axis=1)
+        else:
+            margins, members = self._sum.with_members(values)
+        # The leaves hold each member's share of the mean.
+        return margins, members * len(self.members)
 
     def member_margins(self, values: Floats) -> Floats:
-        """Each member's own margin, rows x members; their mean is the margin. A single model is its only member."""
-        if len(self.members) < 2:
-            return self.margins(values)[:, np.newaxis]
-        ends, threads = np.cumsum([0, *self.members]), _threads(values)
-        with _TURN:
-            found = [
-                self.booster.predict(
-                    values, raw_score=True, start_iteration=int(a), num_iteration=int(b - a), num_threads=threads
-                )
-                for a, b in pairwise(ends)
-            ]
-        # The leaves hold each member's share of the mean.
-        return np.asarray(np.stack(found, axis=1) * len(self.members), np.float64)
+        """The members' margins alone (`with_members`)."""
+        return self.with_members(values)[1]
 
     def contributions(self, values: Floats, *, margins: Floats | None = None) -> tuple[Floats, Floats]:
         """Exact path-dependent SHAP values (rows x features) and the base of every row; they sum to the margin.
@@ -107,9 +116,7 @@ class BoostedModel:
         """
         self._refuse_unlearned(values)
         if self._shap is None:
-            with _TURN:
-                told = self.booster.predict(values, pred_contrib=True, num_threads=_threads(values))
-            predicted = np.asarray(told, np.float64)
+            predicted = self._predicted(values, raw_score=False, pred_contrib=True)
             return predicted[:, :-1], predicted[:, -1]
         found, base = self._shap.contributions(values)
         expected = self.margins(values) if margins is None else margins
@@ -139,13 +146,27 @@ class BoostedModel:
         used = self.booster.feature_importance("split") > 0
         return np.flatnonzero(used & ~self.had_unknown)
 
+    def _predicted(self, values: Floats, *, raw_score: bool = True, **asked: int | bool) -> Floats:
+        """What LightGBM says: about trees that `models.forest` does not know."""
+        with _TURN:
+            told = self.booster.predict(values, raw_score=raw_score, num_threads=_threads(values), **asked)
+        return np.asarray(told, np.float64)
+
+    @cached_property
+    def _forest(self) -> Forest | None:
+        try:
+            return forest_of(self.booster.model_to_string())
+        except ForestRefused:
+            return None
+
+    @cached_property
+    def _sum(self) -> TreeSum | None:
+        return None if self._forest is None else TreeSum(self._forest, self.members)
+
     @cached_property
     def _shap(self) -> TreeShap | None:
         # Made at the first question: a model that is only trained and scored never pays for it.
-        try:
-            return TreeShap(forest_of(self.booster.model_to_string()))
-        except ForestRefused:
-            return None
+        return None if self._forest is None else TreeShap(self._forest)
 
     def _refuse_unlearned(self, values: Floats) -> None:
         columns = self._never_unknown

@@ -13,32 +13,22 @@ The model comes first, so no former model has to be kept (ADR-0019).
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-
-from features.definition import EventKind, Text
-from features.encoding import micros
-from features.history import History, Visible, history_of, visible
-from features.matrix import matrix_of
+from features.definition import Text
 from features.tables import Tables
-from features.window import NEVER, Micros, is_known, is_not_before, parsed, to_micros, written
+from features.window import parsed, written
 from models.assistance_chain import SEALED
 from models.bundle import Bundle
-from models.data_quality import DataQuality
+from models.change_steps import Event, Moments, Steps
 from models.handling import PLAIN, Handling
 from models.record_frame import per_100
-from models.scores import Scores
 
 PARTS = ("model_changed", "time_passing", "data_repaired", "new_events")
 MOST_EVENTS = 5
 SEALED_NAME = "sealed"
-_CONTENT = ("person_id", "code", "occurred_at", "value", "text")
 _PART_TEXTS = {
     "model_changed": Text("模型更新", "the new model"),
     "time_passing": Text("时间推移", "time passing"),
@@ -48,8 +38,20 @@ _PART_TEXTS = {
 _SAME = Text("与上次基本相同。", "About the same as last time.")
 _PLAIN, _CORRECTED = Text("", ""), Text("（已更正）", " (corrected)")
 _GONE = Text("（不再计入）", " (no longer counted)")
-Rows = dict[str, dict[str, Any]]
-Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One household of `changes`: its last assessment and its present one.
+
+    `previous` holds assessment_id, as_of (microseconds), status, tier, probability, and if they are known interval and
+    bundle_sha256. `current` is the whole record. `may_read_sealed`: the reader's role may see sealed wording.
+    """
+
+    household_id: str
+    previous: Mapping[str, Any]
+    current: Mapping[str, Any]
+    may_read_sealed: bool = False
 
 
 def change(
@@ -61,34 +63,51 @@ def change(
     current: Mapping[str, Any],
     handling: Handling = PLAIN,
 ) -> dict[str, Any]:
-    """What is different about one household, in the shape of `serving.messages.Change`.
+    """`changes` of one household."""
+    compared = Compared(household_id, previous, current, handling.may_read_sealed)
+    return changes(bundle, before, now, [compared], handling)[0]
 
-    `before` are the rows that the `previous` assessment was made from, `now` those of the `current` record, which
-    `bundle` made. `previous` holds assessment_id, as_of (microseconds), status, tier, probability, and if they are
-    known interval and bundle_sha256. All parts are in points of 100 households and add up to `per_100`. There is no
-    split without a probability at each of the steps, nor where the same model does not come to the stored number
-    again, because then the rows are not those it was made from. With `before` None, which nobody kept, the two numbers
-    are told and nothing else.
+
+def changes(
+    bundle: Bundle, before: Tables | None, now: Tables, compared: Sequence[Compared], handling: Handling = PLAIN
+) -> list[dict[str, Any]]:
+    """What is different about some households, each in the shape of `serving.messages.Change`.
+
+    `before` are the rows that the previous assessments were made from, `now` those of the current ones, which `bundle`
+    made. All parts are in points of 100 households and add up to `per_100`. There is no split without a probability at
+    each of the steps, nor where the same model does not come to the stored number again, because then the rows are not
+    those it was made from. Of a household that is not in `before`, because nobody kept its rows, the two numbers are
+    told and nothing else.
     """
-    then, at = int(previous["as_of"]), parsed(str(current["as_of"]), bundle.time_zone)
+    kept = set() if before is None else set(before.households["household_id"].to_pylist())
+    moments = {
+        each.household_id: Moments(int(each.previous["as_of"]), parsed(str(each.current["as_of"]), bundle.time_zone))
+        for each in compared
+        if each.household_id in kept
+    }
+    steps = Steps(bundle, handling, now if before is None else before, now, moments)
+    return [_change(steps, each, handling) for each in compared]
+
+
+def _change(steps: Steps, compared: Compared, handling: Handling) -> dict[str, Any]:
+    name, previous, current = compared.household_id, compared.previous, compared.current
     was, is_now = previous["probability"], current["probability"]
     split, new, mended = None, list[dict[str, Any]](), list[dict[str, Any]]()
-    if before is not None:
-        of, known = _Asked(bundle, household_id, handling), _known(before, then)
-        aged, repaired, latest = of.at(known, at), of.at(_about_then(now, known, then), at), of.at(now, at)
-        new, mended = _events(aged, repaired, latest)
+    if name in steps.moments:
+        new, mended = _events(steps, name, compared.may_read_sealed)
         if was is not None and is_now is not None:
-            again = of.at(before, then).probability
-            is_same_model = previous.get("bundle_sha256") == bundle.sha256
+            again = steps.probability("again", name)
+            is_same_model = previous.get("bundle_sha256") == steps.bundle.sha256
             if not is_same_model or again == was:
-                split = _split([was, again, aged.probability, repaired.probability, is_now])
+                aged, repaired = steps.probability("aged", name), steps.probability("repaired", name)
+                split = _split([was, again, aged, repaired, is_now])
     steady = _is_steady(previous, current)
     told_before = None if was is None else per_100(was)
     told_now = None if is_now is None else per_100(is_now)
     return {
         "previous": {
             "assessment_id": previous["assessment_id"],
-            "as_of": written(then, bundle.time_zone),
+            "as_of": written(int(previous["as_of"]), steps.bundle.time_zone),
             "status": previous["status"],
             "tier": previous["tier"],
             "per_100": told_before,
@@ -123,49 +142,7 @@ def shown(split: Mapping[str, float], whole: int | None = None) -> dict[str, int
     return told
 
 
-# -- the steps
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """Whose probability, and by which model."""
-
-    bundle: Bundle
-    household_id: str
-    handling: Handling
-
-    def at(self, tables: Tables, as_of: Micros) -> _Step:
-        history = history_of(tables, self.bundle.catalogue, time_zone=self.bundle.time_zone)
-        return _Step(self, tables, history, visible(history, as_of))
-
-
-@dataclass(frozen=True)
-class _Step:
-    """The household with some rows at one moment."""
-
-    asked: _Asked
-    tables: Tables
-    history: History
-    seen: Visible
-
-    @property
-    def household(self) -> int:
-        """Its position in the history."""
-        return self.history.index[self.asked.household_id]
-
-    @cached_property
-    def probability(self) -> float | None:
-        """What the model says, None where it says nothing."""
-        vectors = matrix_of(self.history, self.seen)
-        quality = DataQuality(self.asked.bundle, vectors.unknown)
-        scores = Scores(self.asked.bundle, self.history, self.seen, vectors, self.asked.handling, quality)
-        return scores.probability(self.household)
-
-    @cached_property
-    def events(self) -> Rows:
-        """Rows of the events that are visible, by their id."""
-        rows = self.history.row[self.seen.of(self.household)]
-        return {row["event_id"]: row for row in self.tables.events.take(pa.array(rows)).to_pylist()}
+# -- the numbers
 
 
 def _split(scores: list[float | None]) -> dict[str, float] | None:
@@ -184,98 +161,41 @@ def _is_steady(previous: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
     return all(b["interval"][0] <= a["probability"] <= b["interval"][1] for a, b in pairs)
 
 
-# -- which rows
-
-
-def _known(tables: Tables, as_of: Micros) -> Tables:
-    """The rows that were known by then."""
-    events, members = tables.events, tables.members
-    return Tables(
-        events.filter(pa.array(is_known(micros(events["known_at"]), np.int64(NEVER), as_of))),
-        members.filter(pa.array(is_known(micros(members["known_at"]), np.int64(NEVER), as_of))),
-        tables.households,
-    )
-
-
-def _about_then(tables: Tables, known: Tables, then: Micros) -> Tables:
-    """The rows that concern what had happened before `then`, or replace a row `known` by then, whenever they came."""
-    ids = list(zip(*(tables.events[name].to_pylist() for name in ("household_id", "event_id")), strict=True))
-    targets = list(zip(*(tables.events[name].to_pylist() for name in ("household_id", "supersedes")), strict=True))
-    old = set(zip(*(known.events[name].to_pylist() for name in ("household_id", "event_id")), strict=True))
-    is_before = _is_before(micros(tables.events["occurred_at"]), then)
-    old |= {ids[k] for k in np.flatnonzero(is_before)}
-    size = -1
-    while size != len(old):
-        size = len(old)
-        old |= {name for name, target in zip(ids, targets, strict=True) if target in old}
-    is_old = np.array([name in old for name in ids], np.bool_)
-    return Tables(tables.events.filter(pa.array(is_old)), _members_then(tables, known, then), tables.households)
-
-
-def _members_then(tables: Tables, known: Tables, then: Micros) -> pa.Table:
-    """Who had joined before `then`, without what is known by now of their leaving after it."""
-    members = tables.members
-    left = micros(members["left_at"])
-    kept = np.isin(_spells(members), _spells(known.members))
-    is_before = _is_before(micros(members["joined_at"]), then)
-    ends = np.where(kept | _is_before(left, then), left, NEVER)
-    place = members.schema.get_field_index("left_at")
-    gone = pa.array(ends, pa.int64(), mask=ends == NEVER).cast(members.schema.field(place).type)
-    told = members.set_column(place, members.schema.field(place), gone)
-    return told.filter(pa.array(is_before | kept))
-
-
-def _spells(members: pa.Table) -> npt.NDArray[np.object_]:
-    """Each row's household, person and times, to be compared as one."""
-    names = ("household_id", "person_id")
-    times = (micros(members[name]).tolist() for name in ("joined_at", "left_at"))
-    spells = zip(*(members[name].to_pylist() for name in names), *times, strict=True)
-    return np.array([repr(spell) for spell in spells], object).astype(str)
-
-
-def _is_before(moments: npt.NDArray[np.int64], then: Micros) -> Mask:
-    return ~is_not_before(moments, then)
-
-
 # -- which events
 
 
-def _events(aged: _Step, repaired: _Step, latest: _Step) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _events(steps: Steps, name: str, may_read_sealed: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """What is new, and what was missing or wrong, each newest first.
 
     What the work of assistance leaves behind, as a visit, is new whatever day it is of: it puts nothing right.
     """
-    kinds = latest.asked.bundle.catalogue.by_code
-    came = _unlike(latest.events, aged.events)
-    late = _unlike(repaired.events, aged.events)
-    mended = {name for name in late if not kinds[repaired.events[name]["code"]].is_trace}
-    replaced = _replaced_by(latest.tables, mended)
-    gone = {name for name in aged.events if name not in repaired.events and name not in replaced}
-    found = [(latest.events[name], _PLAIN) for name in came - mended]
-    put_right = [(repaired.events[name], _correction(repaired.events[name], aged.events)) for name in mended]
-    put_right += [(aged.events[name], _GONE) for name in gone if not kinds[aged.events[name]["code"]].is_trace]
-    return _told(found, latest), _told(put_right, latest)
+    kinds = steps.bundle.catalogue.by_code
+    aged, repaired, latest = (steps.events(step, name) for step in ("aged", "repaired", "latest"))
+    came = _unlike(latest, aged)
+    mended = {event for event in _unlike(repaired, aged) if not kinds[repaired[event].code].is_trace}
+    replaced = _replaced_by(steps, name, mended)
+    gone = {event for event in aged if event not in repaired and event not in replaced}
+    found = [(latest[event], _PLAIN) for event in came - mended]
+    put_right = [(repaired[event], _correction(repaired[event], aged)) for event in mended]
+    put_right += [(aged[event], _GONE) for event in gone if not kinds[aged[event].code].is_trace]
+    return _told(found, steps.bundle, may_read_sealed), _told(put_right, steps.bundle, may_read_sealed)
 
 
-def _unlike(rows: Rows, others: Rows) -> set[str]:
+def _unlike(events: Mapping[str, Event], others: Mapping[str, Event]) -> set[str]:
     """The events that are not among the others, or say something else there."""
-    return {name for name, row in rows.items() if name not in others or _content(row) != _content(others[name])}
+    return {name for name, event in events.items() if name not in others or event.content != others[name].content}
 
 
-def _content(row: Mapping[str, Any]) -> list[str]:
-    return [repr(row[name]) for name in _CONTENT]
+def _correction(event: Event, earlier: Mapping[str, Event]) -> Text:
+    return _CORRECTED if event.supersedes is not None or event.event_id in earlier else _PLAIN
 
 
-def _correction(row: Mapping[str, Any], earlier: Rows) -> Text:
-    return _CORRECTED if row["supersedes"] is not None or row["event_id"] in earlier else _PLAIN
-
-
-def _replaced_by(tables: Tables, names: Collection[str]) -> set[str]:
+def _replaced_by(steps: Steps, name: str, events: Collection[str]) -> set[str]:
     """What these rows replace, and what that replaced before."""
-    target = dict(zip(*(tables.events[name].to_pylist() for name in ("event_id", "supersedes")), strict=True))
     found: set[str] = set()
-    for name in names:
-        replaced = target.get(name)
+    target = steps.replaces(name) if events else {}
+    for event in events:
+        replaced = target.get(event)
         while replaced is not None and replaced not in found:
             # Whatever else replaced the same row stands for the same event.
             found |= {replaced, *(each for each, of in target.items() if of == replaced)}
@@ -283,20 +203,23 @@ def _replaced_by(tables: Tables, names: Collection[str]) -> set[str]:
     return found
 
 
-def _told(rows: list[tuple[dict[str, Any], Text]], step: _Step) -> list[dict[str, Any]]:
+def _told(events: list[tuple[Event, Text]], bundle: Bundle, may_read_sealed: bool) -> list[dict[str, Any]]:
     """The events as a person reads them, newest first."""
-    rows = sorted(rows, key=lambda entry: (entry[0]["occurred_at"], entry[0]["known_at"], entry[0]["event_id"]))
-    kinds, zone = step.asked.bundle.catalogue.by_code, step.asked.bundle.time_zone
-    may_read_sealed = step.asked.handling.may_read_sealed
-    return [_cited(row, kinds[row["code"]], note, zone, may_read_sealed) for row, note in reversed(rows)]
+    events = sorted(events, key=lambda entry: (entry[0].occurred, entry[0].known, entry[0].event_id), reverse=True)
+    return [_cited(event, note, bundle, may_read_sealed) for event, note in events]
 
 
-def _cited(row: Mapping[str, Any], kind: EventKind, note: Text, zone: str, may_read_sealed: bool) -> dict[str, Any]:
+def _cited(event: Event, note: Text, bundle: Bundle, may_read_sealed: bool) -> dict[str, Any]:
+    kind, zone = bundle.catalogue.by_code[event.code], bundle.time_zone
     is_hidden = kind.is_sealed and not may_read_sealed
     name = SEALED if is_hidden else kind.name
-    told = {field: SEALED_NAME if is_hidden else str(row[field]) for field in ("event_id", "code", "source")}
-    moments = {field: written(to_micros(row[field]), zone) for field in ("occurred_at", "known_at")}
-    return {**told, **moments, "text": {"zh": f"{name.zh}{note.zh}", "en": f"{name.en}{note.en}"}}
+    told = {"event_id": event.event_id, "code": event.code, "source": event.source}
+    return {
+        **(dict.fromkeys(told, SEALED_NAME) if is_hidden else told),
+        "occurred_at": written(event.occurred, zone),
+        "known_at": written(event.known, zone),
+        "text": {"zh": f"{name.zh}{note.zh}", "en": f"{name.en}{note.en}"},
+    }
 
 
 # -- in words

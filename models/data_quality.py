@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from features.catalogue import Catalogue
+from features.catalogue import Catalogue, made_once
 from features.definition import GROUP_TEXT, Group, Text
 from features.history import History, Visible
 from features.window import DAYS_PER_MONTH, MICROS_PER_DAY, day
@@ -71,12 +71,16 @@ def _counted(
 ) -> npt.NDArray[np.float64]:
     """Sums of what each feature counts: households x groups x (known, unknown)."""
     n, shape = len(unknown), (len(unknown), len(GROUPS), 2)
-    group = np.array([GROUPS.index(feature.group) for feature in catalogue.features], np.int64)
-    cell = 2 * (group + len(GROUPS) * np.arange(n)[:, np.newaxis]) + unknown
+    cell = 2 * (_groups(catalogue) + len(GROUPS) * np.arange(n)[:, np.newaxis]) + unknown
     # Added in the order of the features, so a household's sums do not depend on its neighbours.
     weights = np.broadcast_to(of_feature, unknown.shape).ravel()
     found = np.bincount(cell.ravel(), weights=weights, minlength=n * len(GROUPS) * 2)
     return found.astype(np.float64).reshape(shape)
+
+
+@made_once
+def _groups(catalogue: Catalogue) -> npt.NDArray[np.int64]:
+    return np.array([GROUPS.index(feature.group) for feature in catalogue.features], np.int64)
 
 
 def _shares(weights: npt.NDArray[np.float64], importance: npt.NDArray[np.float64]) -> list[float]:

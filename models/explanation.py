@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from features.catalogue import Catalogue
+from features.catalogue import Catalogue, made_once
 from features.definition import Group
 from models.bundle import Bundle
 
@@ -47,8 +47,7 @@ class Explanation:
         record, not a fact about the household.
         """
         n = len(self.contributions)
-        of_feature = np.array([DOMAINS.index(feature.group.value) for feature in self.catalogue.features], np.int64)
-        domain = np.where(self.unknown, len(DOMAINS) - 1, of_feature)
+        domain = np.where(self.unknown, len(DOMAINS) - 1, _domains(self.catalogue))
         cell = (domain + len(DOMAINS) * np.arange(n)[:, np.newaxis]).ravel()
         # Counted cell by cell in the order of the features, so a row's sums do not depend on its neighbours.
         sums = np.bincount(cell, weights=self.contributions.ravel(), minlength=n * len(DOMAINS))
@@ -59,6 +58,11 @@ class Explanation:
         """Contributions of one row summed by domain."""
         sums, counts = self.domains
         return {name: total for name, total, count in zip(DOMAINS, sums[row], counts[row], strict=True) if count}
+
+
+@made_once
+def _domains(catalogue: Catalogue) -> npt.NDArray[np.int64]:
+    return np.array([DOMAINS.index(feature.group.value) for feature in catalogue.features], np.int64)
 
 
 def _rows(cells: Floats, n: int) -> list[list[float]]:
@@ -76,7 +80,7 @@ def explain(
 
     Raises `ExplanationFailed` when the sum is not the score.
     """
-    calibration, margin = bundle.calibration, bundle.model.margins(values)
+    calibration, (margin, members) = bundle.calibration, bundle.model.with_members(values)
     log_odds = calibration.log_odds(margin, region)
     contributions, expected = bundle.model.contributions(values, margins=margin)
     scaled, base = contributions * calibration.slope, calibration.log_odds(expected, region)
@@ -90,12 +94,5 @@ def explain(
         calibration.probability(margin, region),
         base,
         scaled,
-        _interval(bundle, values, margin, region),
+        bundle.certainty.interval(margin, members, calibration, region),
     )
-
-
-def _interval(bundle: Bundle, values: Floats, margin: Floats, region: npt.NDArray[np.object_] | None) -> Floats | None:
-    if bundle.certainty.bounds is None:
-        return None
-    members = bundle.model.member_margins(values)
-    return bundle.certainty.interval(margin, members, bundle.calibration, region)

@@ -7,6 +7,7 @@ no boosted model may be used. Its columns are the points indicators in force and
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -40,18 +41,30 @@ class PointsModel:
         """What each indicator added: a family over its cap is scaled down as a whole. The base is zero."""
         items, cap = values[:, :-1], values[:, -1]
         given = np.zeros_like(values)
-        families = np.array([name.split("-", 1)[0] for name in self.names[:-1]])
-        for family in dict.fromkeys(families):
-            of = np.flatnonzero(families == family)
+        for of in _families(self.names[:-1]):
             total = items[:, of].sum(axis=1)
             share = np.where(total > cap, cap / np.where(total > 0, total, 1.0), 1.0)
             given[:, of] = items[:, of] * share[:, np.newaxis]
         return given, np.zeros(len(values))
 
 
+@lru_cache(maxsize=64)
+def _families(names: tuple[str, ...]) -> tuple[Ints, ...]:
+    """The columns of each family of indicators."""
+    families = np.array([name.split("-", 1)[0] for name in names])
+    return tuple(np.flatnonzero(families == family) for family in dict.fromkeys(families))
+
+
 def points_model(states: States) -> PointsModel:
     """The model of the points indicators in force."""
-    return PointsModel((*(each.id for each in states.book.indicators if each.mode == "points"), CAP))
+    return PointsModel((*(each.id for each in states.book.by_mode["points"]), CAP))
+
+
+def points_given(states: States) -> Floats:
+    """Points by household and indicator, after caps; not to be changed."""
+    if "points" not in states.kept:
+        states.kept["points"] = points_model(states).contributions(point_values(states))[0]
+    return np.asarray(states.kept["points"], np.float64)
 
 
 def point_values(states: States) -> Floats:
@@ -60,9 +73,7 @@ def point_values(states: States) -> Floats:
     n = states.facts.n_households
     half_life = states.terms.number("half_life_days")
     columns: list[Floats] = []
-    for indicator in states.book.indicators:
-        if indicator.mode != "points":
-            continue
+    for indicator in states.book.by_mode["points"]:
         reached = states.level(indicator.id)
         points = np.array([level.points for level in indicator.levels] + [0.0])[reached]
         if indicator.decays and (reached >= 0).any():

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from features.rules.policy_item import Check, Fact, PolicyCatalogue, PolicyItem, SettledBy
 from features.rules.rulebook import RANKS, States
 from features.rules.syntax import Tree
+from features.rules.words import Where
 from models.rules import positions
 
 Bools = npt.NDArray[np.bool_]
@@ -25,30 +26,149 @@ LIKELY, TO_VERIFY, CONDITIONAL, NOT_AVAILABLE, RECEIVING = range(5)
 SERIOUS_FROM = RANKS["orange"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Standing:
     """One item for every household: whether it is a candidate, how it stands, and why.
 
-    `is_serious`: it answers a trigger of orange or red, by itself or by way of an item it follows. `is_held`: one of
-    the items it depends on is. `missing` has a flag for each of the item's checks, `named` one for each indicator that
-    called for it.
+    Most items are nobody's candidate, so all but that is worked out when it is first asked for. `followed` and
+    `needed` are the standings of the items that this one follows and depends on.
     """
 
     item: PolicyItem
-    is_candidate: Bools
-    is_receiving: Bools
-    is_available: Bools
-    status: npt.NDArray[np.int8]
-    is_against: Bools
-    is_serious: Bools
-    is_held: Bools
-    missing: tuple[Bools, ...]
-    named: Mapping[str, Bools]
+    states: States
+    followed: tuple[Standing, ...]
+    needed: tuple[Standing, ...]
 
-    @property
+    @cached_property
+    def is_candidate(self) -> Bools:
+        """Where it is worth checking, or already received."""
+        of = self._fires | self.is_receiving
+        for other in self.followed:
+            of = of | other.is_candidate | other.is_receiving
+        return np.asarray(self._in_region[0] & of, np.bool_)
+
+    @cached_property
+    def is_receiving(self) -> Bools:
+        """Where the benefit is on record."""
+        return self._holds(self.item.receiving_when)
+
+    @cached_property
+    def is_held(self) -> Bools:
+        """Where one of the items it depends on is held; without a dependency nothing has to be."""
+        if not self.item.depends_on:
+            return self.states.facts.everybody[Where.HOUSEHOLD]
+        return self._any([other.is_receiving for other in self.needed])
+
+    @cached_property
+    def is_available(self) -> Bools:
+        """Where the region has it, somebody supplies it, and there is a way to it."""
+        return np.asarray(self._in_region[0] & self._is_open, np.bool_)
+
+    @cached_property
+    def is_against(self) -> Bools:
+        """Where recorded facts speak against an item that could still be had."""
+        return np.asarray(self._speaks_against & self._is_open & ~self.is_receiving, np.bool_)
+
+    @cached_property
     def is_likely(self) -> Bools:
         """Where it is a candidate that recorded facts already speak for."""
+        if not np.count_nonzero(self.is_candidate):
+            return self.is_candidate
         return np.asarray(self.is_candidate & (self.status == LIKELY), np.bool_)
+
+    @cached_property
+    def status(self) -> npt.NDArray[np.int8]:
+        """Position in `STATUSES`."""
+        is_likely = self._holds(self.item.likely_when) & ~self._speaks_against
+        is_likely &= self.is_held | self._any([other.is_likely for other in self.needed])
+        status = np.where(self.is_held, TO_VERIFY, CONDITIONAL).astype(np.int8)
+        status[is_likely] = LIKELY
+        status[~self._is_open] = NOT_AVAILABLE
+        status[self.is_receiving] = RECEIVING
+        return status
+
+    @cached_property
+    def is_serious(self) -> Bools:
+        """Where it answers a trigger of orange or red, by itself or by way of an item it follows."""
+        is_serious = self.states.facts.nobody[Where.HOUSEHOLD]
+        if not self.item.beyond_records:
+            for name, flags in self._own_named.items():
+                is_serious = is_serious | (flags & (self.states.floor(name) >= SERIOUS_FROM))
+        return self._any([is_serious, *(other.is_candidate & other.is_serious for other in self.followed)])
+
+    @cached_property
+    def named(self) -> Mapping[str, Bools]:
+        """For each indicator that called for it, where it did."""
+        named = dict(self._own_named)
+        for other in self.followed:
+            for name, flags in other.named.items():
+                called = other.is_candidate & flags
+                named[name] = named[name] | called if name in named else called
+        return named
+
+    @cached_property
+    def missing(self) -> tuple[Bools, ...]:
+        """For each of the item's checks, where the fact is still to be found out."""
+        by_item = self.is_held if self.item.depends_on else self.states.facts.nobody[Where.HOUSEHOLD]
+        return tuple(
+            ~(self.is_receiving | self._holds(check.known_when) | (by_item & (check.fact.by is SettledBy.ITEM)))
+            for check in self.item.checks
+        )
+
+    @cached_property
+    def _fires(self) -> Bools:
+        return self._holds(self.item.when)
+
+    @cached_property
+    def _in_region(self) -> tuple[Bools, Bools]:
+        """Where the region has the item in its catalogue, and where somebody supplies it."""
+        name, n = self.item.id, self.states.facts.n_households
+        is_offered, is_supplied = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
+        for pack, of in self.states.terms.by_pack:
+            is_supplied[of] = name not in pack.not_offered
+            is_offered[of] = pack.offered is None or name in pack.offered
+        return is_offered, is_supplied
+
+    @cached_property
+    def _has_way(self) -> Bools:
+        # Waiting for what nobody supplies is no better than that itself.
+        return self.is_held | self._any([other.is_available for other in self.needed])
+
+    @cached_property
+    def _is_open(self) -> Bools:
+        return self._in_region[1] & self._has_way
+
+    @cached_property
+    def _speaks_against(self) -> Bools:
+        against = self._holds(self.item.against_when) & ~self._holds(self.item.against_unless)
+        if not self.needed:
+            return against
+        # Nor is waiting for what the records speak against.
+        could_be_had = self._any([other.is_available & ~other.is_against for other in self.needed])
+        return against | (self._has_way & ~self.is_held & ~could_be_had)
+
+    @cached_property
+    def _own_named(self) -> dict[str, Bools]:
+        """Indicators that the item's own condition asks for, and where one is true and the condition holds."""
+        states, fires = self.states, self._fires
+        found = {name: fires & (states.state(name) == 1) for name in self.item.indicators if name in states.book.by_id}
+        if self.item.raised is not None:
+            for each in states.book.by_mode["trigger"]:
+                if each.id not in states.book.about_the_tier and each.id not in found:
+                    found[each.id] = fires & (states.floor(each.id) >= RANKS[self.item.raised])
+        return found
+
+    def _holds(self, condition: Tree | None) -> Bools:
+        """Where a condition is true; what cannot be evaluated is not."""
+        if condition is None:
+            return self.states.facts.nobody[Where.HOUSEHOLD]
+        return np.asarray(self.states.evaluation.truth(condition) == 1, np.bool_)
+
+    def _any(self, flags: Sequence[Bools]) -> Bools:
+        found = self.states.facts.nobody[Where.HOUSEHOLD]
+        for each in flags:
+            found = found | each
+        return found
 
 
 @dataclass(frozen=True)
@@ -80,7 +200,7 @@ class Statuses:
     def _candidates(self) -> list[list[int]]:
         """For each household the items (positions in `standings`) that are candidates."""
         flags = [standing.is_candidate for standing in self.standings.values()]
-        return positions(flags, len(flags[0]))
+        return positions(np.stack(flags, axis=1))
 
     def _brief(self, standing: Standing, household: int) -> dict[str, Any]:
         return {
@@ -128,97 +248,11 @@ def statuses(catalogue: PolicyCatalogue, states: States) -> Statuses:
     """How the items in force on the day stand for the households whose indicators `states` knows."""
     standings: dict[str, Standing] = {}
     for item in catalogue.in_force(states.book.on):
-        standings[item.id] = _standing(item, standings, states)
+        followed, needed = (
+            tuple(standings[name] for name in names if name in standings) for names in (item.follows, item.depends_on)
+        )
+        standings[item.id] = Standing(item, states, followed, needed)
     return Statuses(standings)
-
-
-def _standing(item: PolicyItem, earlier: Mapping[str, Standing], states: States) -> Standing:
-    n = states.facts.n_households
-    followed = [earlier[name] for name in item.follows if name in earlier]
-    needed = [earlier[name] for name in item.depends_on if name in earlier]
-    is_offered, is_supplied = _in_region(item.id, states)
-    is_receiving = _holds(item.receiving_when, states)
-    fires = _holds(item.when, states)
-    named = {name: fires & flags for name, flags in _triggers(item, states).items()}
-    is_serious = np.zeros(n, np.bool_)
-    if not item.beyond_records:
-        for name, flags in named.items():
-            is_serious |= flags & (states.floor(name) >= SERIOUS_FROM)
-    for other in followed:
-        reached = other.is_candidate | other.is_receiving
-        fires |= reached
-        is_serious |= other.is_candidate & other.is_serious
-        for name, flags in other.named.items():
-            named[name] = named.get(name, np.zeros(n, np.bool_)) | (other.is_candidate & flags)
-
-    # Without a dependency nothing has to be held first.
-    is_held = _any([other.is_receiving for other in needed], n) if item.depends_on else np.ones(n, np.bool_)
-    # Waiting for what nobody supplies, or what the records speak against, is no better than that itself.
-    has_way = is_held | _any([other.is_available for other in needed], n)
-    is_against = _holds(item.against_when, states) & ~_holds(item.against_unless, states)
-    is_against |= has_way & ~is_held & ~_any([other.is_available & ~other.is_against for other in needed], n)
-    is_likely = _holds(item.likely_when, states) & ~is_against
-    is_likely &= is_held | _any([other.is_likely for other in needed], n)
-
-    status = np.full(n, TO_VERIFY, np.int8)
-    status[~is_held] = CONDITIONAL
-    status[is_likely] = LIKELY
-    is_available = is_supplied & has_way
-    status[~is_available] = NOT_AVAILABLE
-    status[is_receiving] = RECEIVING
-    missing = [
-        ~is_receiving & ~_holds(check.known_when, states) & ~(is_held & _is_settled_by_item(item, check.fact))
-        for check in item.checks
-    ]
-    return Standing(
-        item=item,
-        is_candidate=is_offered & (fires | is_receiving),
-        is_receiving=is_receiving,
-        is_available=is_offered & is_available,
-        status=status,
-        is_against=is_against & (status <= CONDITIONAL),
-        is_serious=is_serious,
-        is_held=is_held,
-        missing=tuple(missing),
-        named=named,
-    )
-
-
-def _is_settled_by_item(item: PolicyItem, fact: Fact) -> bool:
-    return fact.by is SettledBy.ITEM and bool(item.depends_on)
-
-
-def _in_region(name: str, states: States) -> tuple[Bools, Bools]:
-    """Where the region has the item in its catalogue, and where somebody supplies it."""
-    is_offered, is_supplied = (np.zeros(states.facts.n_households, np.bool_) for _ in range(2))
-    for pack, of in states.terms.by_pack:
-        is_supplied[of] = name not in pack.not_offered
-        is_offered[of] = pack.offered is None or name in pack.offered
-    return is_offered, is_supplied
-
-
-def _triggers(item: PolicyItem, states: States) -> dict[str, Bools]:
-    """Indicators that the item's condition asks for, and where each is true."""
-    found = {name: states.state(name) == 1 for name in item.indicators if name in states.book.by_id}
-    if item.raised is not None:
-        for indicator in states.book.indicators:
-            if indicator.mode == "trigger" and indicator.id not in states.book.about_the_tier:
-                found.setdefault(indicator.id, states.floor(indicator.id) >= RANKS[item.raised])
-    return found
-
-
-def _holds(condition: Tree | None, states: States) -> Bools:
-    """Where a condition is true; what cannot be evaluated is not."""
-    if condition is None:
-        return np.zeros(states.facts.n_households, np.bool_)
-    return np.asarray(states.evaluation.truth(condition) == 1, np.bool_)
-
-
-def _any(flags: Sequence[Bools], n: int) -> Bools:
-    found = np.zeros(n, np.bool_)
-    for each in flags:
-        found |= each
-    return found
 
 
 def unlocks(candidates: Sequence[Mapping[str, Any]], facts: Mapping[str, Fact]) -> list[dict[str, Any]]:

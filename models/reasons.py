@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from features.catalogue import Catalogue, made_once
 from features.definition import GROUP_TEXT, Feature, Group, Measure
 from features.evidence import Evidence
 from features.history import History
@@ -119,7 +120,7 @@ class Reasons:
 
     def _is_mixed(self, row: int, group: str) -> bool:
         """Whether known features of the domain pull both ways by more than a little."""
-        columns, explanation = self._columns[group], self.explanation
+        columns, explanation = _columns(self.bundle.catalogue)[group], self.explanation
         known = [
             pull
             for pull, unknown in zip(
@@ -133,12 +134,6 @@ class Reasons:
         return bool(min(raising, lowering) > MIXED_FROM)
 
     @cached_property
-    def _columns(self) -> dict[str, npt.NDArray[np.int64]]:
-        """Where the features of each domain stand."""
-        groups = [feature.group.value for feature in self.bundle.catalogue.features]
-        return {name: np.flatnonzero([group == name for group in groups]) for name in set(groups)}
-
-    @cached_property
     def _wording(self) -> Wording:
         return wording_of(self.bundle.catalogue)
 
@@ -146,16 +141,6 @@ class Reasons:
     def _year(self) -> str:
         """The year of the judgement, which a date of that year does not repeat."""
         return str(day_of(self.evidence.seen.as_of, self.evidence.history.time_zone).year)
-
-    @cached_property
-    def _never_told(self) -> frozenset[str]:
-        """Features that read what assistance itself left behind, or what is sealed."""
-        catalogue, found = self.bundle.catalogue, set[str]()
-        hidden = np.array([kind.is_trace or kind.is_sealed for kind in catalogue.kinds], np.bool_)
-        for feature in catalogue.features:
-            if bool((catalogue.codes_read[feature.name] & hidden).any()) or found & set(feature.of):
-                found.add(feature.name)
-        return frozenset(found)
 
     @cached_property
     def _strong(self) -> tuple[npt.NDArray[np.int64], list[int], list[float], list[float]]:
@@ -180,12 +165,13 @@ class Reasons:
         """The features that pull the same way and rest on events, largest pull first."""
         facts: list[dict[str, Any]] = []
         cited: set[tuple[int, ...]] = set()
+        never_told = _never_told(self.bundle.catalogue)
         for _, name, value in sorted(pulls):
             feature = self.bundle.catalogue.by_name[name]
             behind = self.evidence.behind(name, household).tolist()
             key = tuple(behind)
             is_over = feature.measure in (Measure.OPEN, Measure.MONTHS_OPEN) and value == 0
-            if not behind or key in cited or is_over or name in self._never_told:
+            if not behind or key in cited or is_over or name in never_told:
                 continue
             cited.add(key)
             facts.append(self._fact(feature, value, behind, direction))
@@ -225,6 +211,24 @@ class Reasons:
             "n_events": len(behind),
             "question": None,
         }
+
+
+@made_once
+def _columns(catalogue: Catalogue) -> dict[str, npt.NDArray[np.int64]]:
+    """Where the features of each domain stand."""
+    groups = [feature.group.value for feature in catalogue.features]
+    return {name: np.flatnonzero([group == name for group in groups]) for name in set(groups)}
+
+
+@made_once
+def _never_told(catalogue: Catalogue) -> frozenset[str]:
+    """Features that read what assistance itself left behind, or what is sealed."""
+    found: set[str] = set()
+    hidden = np.array([kind.is_trace or kind.is_sealed for kind in catalogue.kinds], np.bool_)
+    for feature in catalogue.features:
+        if bool((catalogue.codes_read[feature.name] & hidden).any()) or found & set(feature.of):
+            found.add(feature.name)
+    return frozenset(found)
 
 
 def cited_event(history: History, row: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from features.catalogue import Catalogue
+from features.catalogue import Catalogue, made_once
 from features.event import ROLES
 from features.history import History, Visible
 from features.matrix import Matrix
@@ -42,7 +42,7 @@ def record_state(
         coverage=np.asarray(coverage, np.float64),
         n_events=vectors.n_events,
         n_members=vectors.n_members,
-        months_silent={name: months_silent(history, seen, _kinds_of(history.catalogue, name)) for name in KEY_DOMAINS},
+        months_silent={name: months_silent(history, seen, of) for name, of in _key_kinds(history.catalogue).items()},
         unlearned=model.unlearned_unknowns(vectors.values),
         in_conflict=composition_conflicts(history, seen),
         opted_out=has_event(history, seen, OPT_OUT),
@@ -111,7 +111,10 @@ def _of_kinds(history: History, seen: Visible, kinds: Iterable[int]) -> Bools:
     return found
 
 
-def _kinds_of(catalogue: Catalogue, group: str) -> tuple[int, ...]:
-    """Positions of the kinds that features of a domain are computed from."""
-    patterns = {p for feature in catalogue.features if feature.group.value == group for p in feature.codes}
-    return catalogue.positions(tuple(sorted(patterns)))
+@made_once
+def _key_kinds(catalogue: Catalogue) -> dict[str, tuple[int, ...]]:
+    """Positions of the kinds that features of each key domain are computed from."""
+    reads = {name: [f.codes for f in catalogue.features if f.group.value == name] for name in KEY_DOMAINS}
+    return {
+        name: catalogue.positions(tuple(sorted({p for each in codes for p in each}))) for name, codes in reads.items()
+    }

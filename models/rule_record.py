@@ -151,8 +151,7 @@ class RuleRecord:
             line = float(self.ruled.states.terms.number(parameter)[self.household])
             if multiple:
                 line *= float(self.ruled.states.terms.number(multiple)[self.household])
-            held = self.ruled.number(quantity)
-            lo, hi = float(held.lo[self.household]), float(held.hi[self.household])
+            lo, hi = self.ruled.amount(quantity, self.household)
             lines[name] = {
                 "line": None if math.isnan(line) else _rounded(line),
                 "distance": _interval(lo - line, hi - line) if not math.isnan(line) else _interval(-math.inf, math.inf),
@@ -160,8 +159,7 @@ class RuleRecord:
         return {"amounts": amounts, "lines": lines}
 
     def _amount(self, name: str) -> dict[str, Any]:
-        held = self.ruled.number(name)
-        return _interval(float(held.lo[self.household]), float(held.hi[self.household]), least=0.0)
+        return _interval(*self.ruled.amount(name, self.household), least=0.0)
 
     def _level(self, indicator: Indicator) -> int:
         return int(self.ruled.states.level(indicator.id)[self.household])

@@ -11,6 +11,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -18,9 +19,9 @@ from features.history import History, Visible
 from features.rules.facts import Facts
 from features.rules.indicator import DIMENSIONS, MODES, POVERTY_TYPES, Indicator
 from features.rules.number import NOT_EVALUABLE, TRUE, Number
-from features.rules.rulebook import PackTerms, Rulebook, States
+from features.rules.rulebook import InForce, PackTerms, Rulebook, States
 from features.rules.syntax import Quantity
-from models.points import PointsModel, point_values, points_model, points_rank
+from models.points import PointsModel, points_given, points_model, points_rank
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -31,6 +32,7 @@ POINTS_OF_CERTAINTY = 20.0
 MOST_BY_POINTS = 0.75
 CUTS = (0.2, 0.25, 0.3, 1 / 3, 0.4, 0.5)
 SHOWN_DIMENSIONS = tuple(name for name in DIMENSIONS if name != "data")
+N_SHOWN = len(SHOWN_DIMENSIONS)
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Ruled:
     @cached_property
     def point_contributions(self) -> Floats:
         """Points by household and indicator, after caps."""
-        return self.model.contributions(point_values(self.states))[0]
+        return points_given(self.states)
 
     @cached_property
     def points(self) -> Floats:
@@ -62,14 +64,14 @@ class Ruled:
     @cached_property
     def floors(self) -> dict[str, Ints]:
         """Rank that each trigger brings, by household; triggers that brought none to anybody are left out."""
-        found = {each.id: self.states.floor(each.id) for each in self.of_mode("trigger")}
-        return {name: rank for name, rank in found.items() if rank.any()}
+        triggers = self.of_mode("trigger")
+        ranks = rows([self.states.floor(each.id) for each in triggers], self.n)
+        return {triggers[k].id: ranks[k] for k in np.flatnonzero(ranks.any(axis=1)).tolist()}
 
     @cached_property
     def floor(self) -> Ints:
         """The highest rank of any trigger, by household."""
-        ranks = [np.zeros(self.n, np.int64), *self.floors.values()]
-        return np.asarray(np.stack(ranks).max(axis=0), np.int64)
+        return np.asarray(rows(list(self.floors.values()), self.n).max(axis=0, initial=0), np.int64)
 
     def settle(self) -> None:
         """Work everything out now, for all households; otherwise it is done when first asked."""
@@ -83,11 +85,7 @@ class Ruled:
 
     def of_mode(self, mode: str) -> list[Indicator]:
         """Indicators in force of one mode."""
-        return self._by_mode[mode]
-
-    @cached_property
-    def _by_mode(self) -> dict[str, list[Indicator]]:
-        return {mode: [each for each in self.states.book.indicators if each.mode == mode] for mode in MODES}
+        return self.states.book.by_mode[mode]
 
     @cached_property
     def flagged(self) -> dict[str, dict[str, Bools]]:
@@ -95,23 +93,20 @@ class Ruled:
         found: dict[str, dict[str, Bools]] = {"grey": {}, "task": {}}
         for each in self.of_mode("trigger"):
             for tier, of in found.items():
-                levels = [i for i, level in enumerate(each.levels) if level.tier == tier]
-                if levels:
-                    of[each.id] = np.isin(self.states.level(each.id), levels)
+                brings = [level.tier == tier for level in each.levels]
+                if any(brings):
+                    of[each.id] = np.array([*brings, False], np.bool_)[self.states.level(each.id)]
         return found
 
     @cached_property
     def true(self) -> dict[str, list[list[int]]]:
         """By mode and household: which indicators of the mode (positions in `of_mode`) are true."""
-        return {mode: self._where(mode, int(TRUE)) for mode in MODES}
+        return {mode: true_of(self.states, mode) for mode in MODES}
 
     @cached_property
     def not_evaluable(self) -> dict[str, list[list[int]]]:
         """By mode and household: which indicators of the mode (positions in `of_mode`) cannot be evaluated."""
-        return {mode: self._where(mode, int(NOT_EVALUABLE)) for mode in MODES}
-
-    def _where(self, mode: str, state: int) -> list[list[int]]:
-        return positions([self.states.state(each.id) == state for each in self.of_mode(mode)], self.n)
+        return {mode: positions(_states(self.states, mode).T == NOT_EVALUABLE) for mode in MODES}
 
     @cached_property
     def told_once(self) -> dict[tuple[int, ...], list[dict[str, Any]]]:
@@ -121,8 +116,9 @@ class Ruled:
     @cached_property
     def floor_lists(self) -> list[dict[str, int]]:
         """Rank that each true trigger brings, household after household."""
-        names, ranks = list(self.floors), [rank.tolist() for rank in self.floors.values()]
-        raised = positions([rank > 0 for rank in self.floors.values()], self.n)
+        names, ranks_of = list(self.floors), list(self.floors.values())
+        ranks = [rank.tolist() for rank in ranks_of]
+        raised = positions((rows(ranks_of, self.n) > 0).T)
         return [{names[k]: ranks[k][i] for k in of} for i, of in enumerate(raised)]
 
     @cached_property
@@ -131,7 +127,8 @@ class Ruled:
         found = {}
         for tier, of in self.flagged.items():
             names = sorted(of)
-            found[tier] = [[names[k] for k in each] for each in positions([of[name] for name in names], self.n)]
+            flags = rows([of[name] for name in names], self.n)
+            found[tier] = [[names[k] for k in each] for each in positions(flags.T)]
         return found
 
     @cached_property
@@ -147,26 +144,28 @@ class Ruled:
     @cached_property
     def severity(self) -> dict[str, Floats]:
         """How much each trigger and points indicator says, from 0 to 1, by household."""
-        return {
-            each.id: np.array([*_severities(each), 0.0])[self.states.level(each.id)]
-            for each in (*self.of_mode("trigger"), *self.of_mode("points"))
-        }
+        return dict(zip(self._signs.names, self._severity, strict=True))
+
+    @cached_property
+    def _signs(self) -> Signs:
+        kept = self.states.book.kept
+        if "signs" not in kept:
+            kept["signs"] = signs(self.states.book)
+        found: Signs = kept["signs"]
+        return found
+
+    @cached_property
+    def _severity(self) -> Floats:
+        levels = rows([self.states.level(name) for name in self._signs.names], self.n)
+        return np.asarray(self._signs.severity[np.arange(len(levels))[:, np.newaxis], levels], np.float64)
 
     @cached_property
     def dimensions(self) -> dict[str, Floats]:
         """One number from 0 to 1 a dimension: several signs come nearer to 1 and never beyond; NaN where nothing
         about the dimension can be evaluated."""
-        found = {}
-        for name in SHOWN_DIMENSIONS:
-            members = [
-                each for each in self.states.book.indicators if each.dimension == name and each.id in self.severity
-            ]
-            clear, told = np.ones(self.n), np.zeros(self.n, np.bool_)
-            for each in members:
-                clear = clear * (1.0 - self.severity[each.id])
-                told |= self.states.state(each.id) != NOT_EVALUABLE
-            found[name] = np.where(told, 1.0 - clear, np.nan)
-        return found
+        states = rows([self.states.state(name) for name in self._signs.names], self.n)
+        of = _dimensions(self._severity, states != NOT_EVALUABLE, self._signs.dimension, self._signs.in_order)
+        return dict(zip(SHOWN_DIMENSIONS, of, strict=True))
 
     @cached_property
     def poverty_types(self) -> dict[str, Floats]:
@@ -175,15 +174,12 @@ class Ruled:
         Some kinds have many signs and others few, so what the true ones say is set against what all signs of the kind
         together would: a low-income family on the move shows much of mobility poverty and little of income poverty.
         """
-        found = {name: np.zeros(self.n) for name in POVERTY_TYPES}
-        most = dict.fromkeys(POVERTY_TYPES, 0.0)
-        for each in (*self.of_mode("trigger"), *self.of_mode("points")):
-            for name in each.poverty_types:
-                found[name] = found[name] + self.severity[each.id] / len(each.poverty_types)
-                most[name] += max(_severities(each)) / len(each.poverty_types)
-        shares = {name: each / most[name] if most[name] else each for name, each in found.items()}
-        total = np.sum(list(shares.values()), axis=0)
-        return {name: np.where(total > 0, each / np.where(total > 0, total, 1.0), 0.0) for name, each in shares.items()}
+        found = _added(self._severity, self._signs.parts)
+        most = _added(self._signs.severity.max(axis=1)[:, np.newaxis], self._signs.parts)
+        shares = found / np.where(most > 0, most, 1.0)
+        total = shares.sum(axis=0)
+        of = np.where(total > 0, shares / np.where(total > 0, total, 1.0), 0.0)
+        return dict(zip(POVERTY_TYPES, of, strict=True))
 
     @cached_property
     def monitored_type_hint(self) -> Ints:
@@ -194,14 +190,27 @@ class Ruled:
         visitor is worried, or that several warnings came together does not say what happened.
         """
         sudden, poor = np.zeros(self.n, np.bool_), np.zeros(self.n, np.bool_)
-        for each in self.of_mode("trigger"):
-            is_blow = each.dimension != "participation" and each.id not in self.states.book.about_others
-            if is_blow and {"temporary", "expenditure"} & set(each.poverty_types):
-                sudden |= self.states.floor(each.id) >= 2
+        for name, rank in self.floors.items():
+            each = self.states.book.by_id[name]
+            is_blow = each.dimension != "participation" and name not in self.states.book.about_others
+            if is_blow and not {"temporary", "expenditure"}.isdisjoint(each.poverty_types):
+                sudden |= rank >= 2
             if "income" in each.poverty_types:
-                poor |= self.states.floor(each.id) >= 1
+                poor |= rank >= 1
         formerly = self.states.evaluation.truth(Quantity("is_formerly_poor")) == TRUE
         return np.where(sudden, 3, np.where(poor & formerly, 1, np.where(poor, 2, 0)))
+
+    @cached_property
+    def amounts(self) -> dict[str, list[tuple[float, float]]]:
+        """Least and most of each named quantity that was asked for, household after household."""
+        return {}
+
+    def amount(self, quantity: str, household: int) -> tuple[float, float]:
+        """Least and most of a named quantity for one household."""
+        if quantity not in self.amounts:
+            found = self.number(quantity)
+            self.amounts[quantity] = list(zip(found.lo.tolist(), found.hi.tolist(), strict=True))
+        return self.amounts[quantity][household]
 
     @cached_property
     def deprivation(self) -> Number:
@@ -214,18 +223,36 @@ class Ruled:
         return self.states.evaluation.number(Quantity(quantity))
 
 
-def positions(flags: Sequence[Bools], n: int) -> list[list[int]]:
-    """For each of n households, which of the flags are set.
+def true_of(states: States, mode: str) -> list[list[int]]:
+    """For each household which indicators of the mode (positions among those in force) are true."""
+    key = f"true {mode}"
+    if key not in states.kept:
+        states.kept[key] = positions(_states(states, mode).T == TRUE)
+    found: list[list[int]] = states.kept[key]
+    return found
 
-    >>> positions([np.array([True, False]), np.array([True, True])], 2)
+
+def _states(states: States, mode: str) -> npt.NDArray[np.int8]:
+    """By indicator of the mode and household."""
+    return rows([states.state(each.id) for each in states.book.by_mode[mode]], states.facts.n_households)
+
+
+def positions(flags: Bools) -> list[list[int]]:
+    """For each row of a table, which of its flags are set.
+
+    >>> positions(np.array([[True, True], [False, True]]))
     [[0, 1], [1]]
     """
-    if not flags:
-        return [[] for _ in range(n)]
-    rows, which = np.nonzero(np.stack(flags, axis=1))
-    starts = np.searchsorted(rows, np.arange(n + 1)).tolist()
+    rows, which = np.nonzero(flags)
+    starts = np.searchsorted(rows, np.arange(len(flags) + 1)).tolist()
     found = which.tolist()
     return [found[first:last] for first, last in pairwise(starts)]
+
+
+def rows(each: Sequence[npt.NDArray[Any]], n: int) -> npt.NDArray[Any]:
+    """Arrays of n entries as the rows of a table, which has n columns even where there is no row."""
+    # Much quicker than np.stack for many short ones.
+    return np.concatenate(each).reshape(-1, n) if each and n else np.zeros((len(each), n), np.int8)
 
 
 def listed(table: Floats) -> list[list[float]]:
@@ -241,6 +268,69 @@ def _severities(indicator: Indicator) -> list[float]:
     return [min(level.points / POINTS_OF_CERTAINTY, MOST_BY_POINTS) for level in indicator.levels]
 
 
+@dataclass(frozen=True)
+class Signs:
+    """What the triggers and points indicators of a day say, one row or entry for each, in the order of `names`.
+
+    `severity` has a column for each level and last the 0 of no level; `dimension` is a position in `SHOWN_DIMENSIONS`,
+    -1 for one that is not shown; `parts` says into how many kinds a sign falls, for each of `POVERTY_TYPES`, 0 for one
+    that it does not speak of; `in_order` are the rows in the order of the rulebook.
+    """
+
+    names: tuple[str, ...]
+    severity: Floats
+    dimension: Ints
+    parts: Ints
+    in_order: Ints
+
+
+def signs(book: InForce) -> Signs:
+    """What the indicators of the day say."""
+    every = (*book.by_mode["trigger"], *book.by_mode["points"])
+    severity = np.zeros((len(every), 1 + max((len(each.levels) for each in every), default=0)))
+    for row, each in enumerate(every):
+        severity[row, : len(each.levels)] = _severities(each)
+    place = {each.id: row for row, each in enumerate(every)}
+    return Signs(
+        names=tuple(place),
+        severity=severity,
+        dimension=np.array(
+            [SHOWN_DIMENSIONS.index(e.dimension) if e.dimension in SHOWN_DIMENSIONS else -1 for e in every], np.int64
+        ),
+        parts=np.array(
+            [[len(e.poverty_types) if name in e.poverty_types else 0 for name in POVERTY_TYPES] for e in every],
+            np.int64,
+        ).reshape(len(every), len(POVERTY_TYPES)),
+        in_order=np.array([place[each.id] for each in book.indicators if each.id in place], np.int64),
+    )
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _dimensions(severity: Floats, is_told: Bools, dimension: Ints, in_order: Ints) -> Floats:
+    """By dimension and household."""
+    n = severity.shape[1]
+    clear, told = np.ones((N_SHOWN, n)), np.zeros((N_SHOWN, n), np.bool_)
+    for row in in_order:
+        at = dimension[row]
+        if at >= 0:
+            for i in range(n):
+                clear[at, i] *= 1.0 - severity[row, i]
+                told[at, i] |= is_told[row, i]
+    return np.where(told, 1.0 - clear, np.nan)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _added(severity: Floats, parts: Ints) -> Floats:
+    """By kind of poverty and household, one sign after the other."""
+    found = np.zeros((parts.shape[1], severity.shape[1]))
+    for row in range(len(severity)):
+        for kind in range(parts.shape[1]):
+            if parts[row, kind] > 0:
+                for i in range(severity.shape[1]):
+                    found[kind, i] += severity[row, i] / parts[row, kind]
+    return found
+
+
 def ruled(book: Rulebook, history: History, seen: Visible) -> Ruled:
     """Apply the rules in force at the moment of `seen`. Raises `PackNotInForce` where no pack covers the day."""
     in_force = book.at(seen.as_of, history.time_zone)
@@ -250,10 +340,8 @@ def ruled(book: Rulebook, history: History, seen: Visible) -> Ruled:
 
 def rank_so_far(states: States) -> Ints:
     """The rank that triggers and points bring, without those that ask for it themselves."""
-    ranks = [np.zeros(states.facts.n_households, np.int64)]
-    for indicator in states.book.indicators:
-        if indicator.mode == "trigger" and indicator.id not in states.book.about_the_tier:
+    ranks = [points_rank(states, points_given(states).sum(axis=1))]
+    for indicator in states.book.by_mode["trigger"]:
+        if indicator.id not in states.book.about_the_tier:
             ranks.append(states.floor(indicator.id))
-    model = points_model(states)
-    ranks.append(points_rank(states, model.margins(point_values(states))))
-    return np.asarray(np.stack(ranks).max(axis=0), np.int64)
+    return np.asarray(rows(ranks, states.facts.n_households).max(axis=0), np.int64)

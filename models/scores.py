@@ -50,7 +50,7 @@ class Scores:
             judged=self._may_score,
         )
         names = list(against)
-        found = positions(list(against.values()), len(self.history.household_ids))
+        found = positions(np.stack(list(against.values()), axis=1))
         return [[names[k] for k in which] for which in found]
 
     @property
@@ -118,6 +118,17 @@ class Scores:
         scored, bands = self.explanation, self.bundle.bands
         found: list[bool] = interval_over_tiers(scored.probability, scored.interval, bands, self.limits).tolist()
         return found
+
+    def probability_alone(self, i: int) -> float | None:
+        """The same as `probability`, for those who ask neither why nor how sure: contributions are not worked out."""
+        return self._probabilities_alone.get(i)
+
+    @cached_property
+    def _probabilities_alone(self) -> dict[int, float]:
+        scored = np.fromiter(self.row_of, np.int64, len(self.row_of))
+        margins = self.bundle.model.margins(self.vectors.values[scored])
+        found = self.bundle.calibration.probability(margins, self.history.region[scored])
+        return dict(zip(scored.tolist(), found.tolist(), strict=True))
 
     @cached_property
     def is_of_trained_region(self) -> list[bool]:

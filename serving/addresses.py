@@ -32,6 +32,7 @@ from serving.case_messages import (
     Queue,
     QueueCounts,
     QueueEntry,
+    Replay,
 )
 from serving.desk import Desk
 from serving.document import read_document
@@ -40,36 +41,44 @@ from serving.feedback import Feedback, Recorded
 from serving.guard.access import RULE
 from serving.guard.pages import cookie
 from serving.guard.rules import rule_of
+from serving.health import Ready, readyz
 from serving.messages import Assessment
 from serving.pages import card as card_page
 from serving.pages import household, person, routes, training
 from serving.reading import field_error
 from serving.scoring import in_language
-from serving.sessions import SESSION_COOKIE, Sessions
+from serving.sessions import SESSION_COOKIE, Sessions, client_of
 
 PAGES = Path(__file__).parent / "pages"
 MAX_LIMIT = 200
+SCORE = "/score"
 T = TypeVar("T", bound=BaseModel)
 
 
 class Fork:
-    """Sends a call to our own application or to BentoML's, by the rule that the guard found for it."""
+    """Sends a call to our own application, to that of `POST /score`, or to BentoML's, by the rule that the
+    guard found for it."""
 
-    def __init__(self, ours: ASGIApp, theirs: ASGIApp) -> None:
+    def __init__(self, ours: ASGIApp, theirs: ASGIApp, score: ASGIApp | None = None) -> None:
         self.ours = ours
         self.theirs = theirs
+        self.score = theirs if score is None else score
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection; starting and stopping are BentoML's."""
-        is_ours = scope["type"] == "http" and scope[RULE].is_ours
-        await (self.ours if is_ours else self.theirs)(scope, receive, send)
+        if scope["type"] != "http":
+            return await self.theirs(scope, receive, send)
+        rule = scope[RULE]
+        if rule.pattern == SCORE:
+            return await self.score(scope, receive, send)
+        await (self.ours if rule.is_ours else self.theirs)(scope, receive, send)
 
 
 def addresses(sessions: Sessions) -> Starlette:
-    """The application. Its `state` holds the sessions, and from when the bundle is loaded the desk."""
+    """The application. Its `state` holds the sessions, and from when the bundle is loaded its slot and the desk."""
     app = Starlette(routes=[*MACHINES, *LOGINS, *_pages()])
     app.state.sessions = sessions
-    app.state.desk = None
+    app.state.desk = app.state.slot = None
     return app
 
 
@@ -130,6 +139,13 @@ async def assessment(request: Request) -> Response:
     task = await run_in_threadpool(desk.task, name)
     version = "0" if task is None else str(task.version)
     return JSONResponse(in_language(record, language), headers={"X-Task-Version": version})
+
+
+async def replay(request: Request) -> Response:
+    """`GET /assessments/{id}/replay`: an assessment worked out again and compared with what was told."""
+    desk, name = desk_of(request), request.path_params["assessment_id"]
+    _query(request)
+    return _answer(Replay(**await run_in_threadpool(desk.replay, name)))
 
 
 async def history(request: Request) -> Response:
@@ -194,12 +210,13 @@ async def journal_head(request: Request) -> Response:
 async def login(request: Request) -> Response:
     """`POST /login`: a token becomes the cookie of a session; a wrong one leads back to the page of the login."""
     sessions: Sessions = request.app.state.sessions
-    sessions.logins.check()
+    client = client_of(request.scope)
+    sessions.logins.check(client)
     form = await request.form()
     token, following = str(form.get("token", "")).strip(), own_page(str(form.get("next", "/")))
     opened = sessions.opened(token)
     if opened is None:
-        sessions.logins.failed()
+        sessions.logins.failed(client)
         return RedirectResponse(f"/login?failed=1&next={quote(following, safe='/')}", 303)
     reply = RedirectResponse(following, 303)
     reply.headers.append("set-cookie", cookie(SESSION_COOKIE, opened, request.scope, sessions.max_age_s))
@@ -225,9 +242,11 @@ def own_page(path: str) -> str:
 
 # Each JSON address with its method, its handler, what it reads and what it answers: `serving.openapi` tells the same.
 ENDPOINTS: Mapping[str, tuple[str, Callable[[Request], Any], type[BaseModel] | None, type[BaseModel] | None]] = {
+    "/readyz": ("GET", readyz, None, Ready),
     "/model": ("GET", model, None, None),
     "/queue": ("GET", queue, None, Queue),
     "/assessments/{assessment_id}": ("GET", assessment, None, Assessment),
+    "/assessments/{assessment_id}/replay": ("GET", replay, None, Replay),
     "/households/{household_id}/assessments": ("GET", history, None, History),
     "/assessments/{assessment_id}/feedback": ("POST", feedback, Feedback, Recorded),
     "/assessments/{assessment_id}/concern": ("POST", concern, ConcernBody, Noted),

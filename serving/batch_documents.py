@@ -23,7 +23,7 @@ from serving.extract import Requests
 from serving.redaction import places
 from serving.rows import ROWS
 from serving.scoring import error_record, unknown_codes
-from serving.store.documents import digest, packed
+from serving.store.documents import sealed
 from serving.visit_events import Event, fitting, merged
 
 logger = logging.getLogger("povrisk.serving")
@@ -63,8 +63,8 @@ class Documents:
             told = {"region": home["region"], "township": home["township"], **dict.fromkeys(DOCUMENTS)}
             if is_kept:
                 record = _record(bundle, assessed, i, unknown, name, as_of)
-                told |= {"record": packed(record), "record_sha256": digest(record)}
-                told |= {"inputs": packed(requests[name]), "inputs_sha256": digest(requests[name])}
+                told |= zip(("record", "record_sha256"), sealed(record), strict=True)
+                told |= zip(("inputs", "inputs_sha256"), sealed(requests[name]), strict=True)
             for column, cell in told.items():
                 cells[column].append(cell)
         for column, values in cells.items():

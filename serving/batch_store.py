@@ -2,7 +2,8 @@
 
 The store is read once before the batch, for what visits added, and written once after it, in one transaction: whoever
 looks meanwhile sees the queue of before, and then all of the new one. Other writers wait as long. A run that was
-stopped goes on where it was; what is loaded already is not loaded again.
+stopped goes on where it was; what is loaded already is not loaded again. The journal gets an entry of the kind `batch`
+for every few hundred households.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -22,8 +24,10 @@ from sqlalchemy import Connection, delete, insert, select, union
 
 from features.bucket_run import run_buckets
 from features.progress import bar
+from features.rules.rulebook import rulebook
 from features.table_files import TableFiles
 from features.window import Micros, written
+from models.handling import Handling
 from models.tier import Tier
 from models.visit_list import COLUMNS, VISIT, visit_list
 from serving.batch import BatchReport, batch_report, writer_of
@@ -31,15 +35,15 @@ from serving.batch_documents import ALL, LISTED, STORED, write_visited
 from serving.keeping import own_word
 from serving.rows import ROWS
 from serving.score_job import ScoreJob
-from serving.store import consent
-from serving.store.assessments import Packed, keep_packed
+from serving.store import consent, journal
+from serving.store.assessments import Packed, keep_all
 from serving.store.engine import Store
 from serving.store.tables import ABOUT, CONSENT, VISIT_EVENTS
 from serving.store.tasks import Taken, TaskRow, open_or_update
 from serving.store.visits import visit_events
 
 PURPOSE = "prioritise_visit"
-DOCUMENTS_AT_A_TIME = 2_000
+DOCUMENTS_AT_A_TIME, AN_ENTRY = 2_000, 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,27 +84,41 @@ def score_into_store(
     """
     work = out.with_name(f".{out.name}.store")
     work.mkdir(parents=True, exist_ok=True)
-    write_visited(_visited(store, job), work / "visited.parquet")
+    visited, seen = _visited(store, job)
+    write_visited(visited, work / "visited.parquet")
     job = dataclasses.replace(job, keep=keep, visited=str((work / "visited.parquet").resolve()))
     plan = hashlib.sha256(f"{job.digest} {TableFiles.of(folder).digest()}".encode()).hexdigest()
     report = _scored(job, folder, work, plan, workers)
     _write_rows(work / "whole.parquet", out)
     green = _documents_of_green(job, folder, work, visits, workers) if keep == LISTED and visits else None
-    loaded = _load(store, work / "whole.parquet", green, job, f"{plan} {keep} {visits}", visits, at)
+    run = _Run(f"{plan} {keep} {visits}", visits, seen, at)
+    loaded = _load(store, work / "whole.parquet", green, job, run)
     shutil.rmtree(work)
     return report, loaded
 
 
-def _visited(store: Store, job: ScoreJob) -> dict[str, list[dict[str, Any]]]:
-    """What visits added, and who wants no machine, by household."""
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """What one load is of (`what`), the visits that can be made, the last entry of the journal that was known when the
+    batch began, and now."""
+
+    what: str
+    visits: int
+    seen: int
+    at: Micros
+
+
+def _visited(store: Store, job: ScoreJob) -> tuple[dict[str, list[dict[str, Any]]], int]:
+    """What visits added, and who wants no machine, by household; and the last entry of the journal by then."""
     with store.reading() as connection:
         named = union(select(VISIT_EVENTS.c.household_id), select(CONSENT.c.household_id))
         names = sorted(connection.scalars(named))
         events = visit_events(connection, names)
         human_only = consent.is_human_only(connection, names)
+        seen = journal.head(connection).seq
     as_of = written(job.as_of, job.meta.time_zone)
     found = {name: own_word(events.get(name, []), name in human_only, as_of) for name in names}
-    return {name: list(of) for name, of in found.items() if of}
+    return {name: list(of) for name, of in found.items() if of}, seen
 
 
 def _scored(job: ScoreJob, folder: Path, work: Path, plan: str, workers: int) -> BatchReport:
@@ -143,10 +161,10 @@ def _documents_of_green(job: ScoreJob, folder: Path, work: Path, visits: int, wo
     return work / "green.parquet"
 
 
-def _load(store: Store, whole: Path, green: Path | None, job: ScoreJob, what: str, visits: int, at: Micros) -> Loaded:
+def _load(store: Store, whole: Path, green: Path | None, job: ScoreJob, run: _Run) -> Loaded:
     """All of it in one transaction."""
     began = time.perf_counter()
-    name = f"load-{hashlib.sha256(what.encode()).hexdigest()[:32]}"
+    name, told = f"load-{hashlib.sha256(run.what.encode()).hexdigest()[:32]}", _told(job, run.seen)
     rows = records = 0
     taken = Taken()
     with store.writing() as connection:
@@ -155,16 +173,16 @@ def _load(store: Store, whole: Path, green: Path | None, job: ScoreJob, what: st
             with bar("Into the store", per_second="households") as advance:
                 total = pq.read_metadata(whole).num_rows
                 for kept in _kept(whole, job):
-                    keep_packed(connection, kept, at)
-                    taken += open_or_update(connection, [TaskRow.of(each) for each in kept], at)
+                    _keep(connection, kept, told, run.at)
+                    taken += open_or_update(connection, [TaskRow.of(each) for each in kept], run.at)
                     rows += len(kept)
                     records += sum(each.record is not None for each in kept)
                     advance(rows, total)
                 for kept in () if green is None else _kept(green, job):
-                    keep_packed(connection, kept, at)
+                    _keep(connection, kept, told, run.at)
                     records += len(kept)
-            _tell(connection, name, str(at))
-            _tell(connection, "visits", str(visits))
+            _tell(connection, name, str(run.at))
+            _tell(connection, "visits", str(run.visits))
     return Loaded(rows, records, **dataclasses.asdict(taken), already=already, wall_s=time.perf_counter() - began)
 
 
@@ -177,6 +195,26 @@ def _kept(path: Path, job: ScoreJob) -> Iterator[list[Packed]]:
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(DOCUMENTS_AT_A_TIME, columns=names):
             yield [Packed(**row, **whole) for row in batch.to_pylist()]
+
+
+def _told(job: ScoreJob, seen: int) -> dict[str, Any]:
+    """What the entries of the journal say of the run."""
+    book = rulebook(Path(job.packs)) if job.packs else rulebook()
+    return {
+        "purpose": PURPOSE,
+        "seen": seen,
+        "bundle_sha256": job.bundle_sha256,
+        "rules": [[book.at(job.as_of, job.meta.time_zone).digest, book.packs.digest]],
+        "rules_only": job.rules_only,
+        "speaks_numbers": Handling().speaks_numbers,
+        "previous": job.previous is not None,
+    }
+
+
+def _keep(connection: Connection, kept: list[Packed], told: dict[str, Any], at: Micros) -> None:
+    """Into the store, with an entry for every few hundred."""
+    pieces = [kept[first : first + AN_ENTRY] for first in range(0, len(kept), AN_ENTRY)]
+    keep_all(connection, [(journal.New("batch", secrets.token_hex(16), told), piece) for piece in pieces], at)
 
 
 def _tell(connection: Connection, name: str, value: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from serving.messages import Household
+from serving.codec import AnyHousehold
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Call:
     bytes that came in. `may_read_sealed`: the caller's role may see sealed wording.
     """
 
-    households: Sequence[Household]
+    households: Sequence[AnyHousehold]
     role: str
     actor: str
     purpose: str

@@ -97,6 +97,26 @@ class Noted(Answer):
     journal_hash: str
 
 
+class Replay(Answer):
+    """A kept assessment worked out again. `reproduced` is null where that could not be done, for the reason in `why`.
+
+    `differences` are the places that came out otherwise, as JSON pointers, at most 20; `not_compared` are parts of the
+    record that depend on what nobody can know any more. `journal_seq` names the entry that holds the digests. No value
+    of the household is told.
+    """
+
+    assessment_id: str
+    reproduced: bool | None
+    why: str | None
+    bundle_sha256: str
+    input_sha256: str | None
+    record_sha256: str
+    recomputed_sha256: str | None
+    differences: list[str]
+    not_compared: list[str]
+    journal_seq: int
+
+
 class JournalHead(Answer):
     """The newest entry. Kept elsewhere, it shows later that nothing was cut off or rewritten."""
 

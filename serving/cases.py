@@ -1,238 +1,282 @@
-"""Households of a call as the tables that `features` reads: times read, contradictions refused."""
+"""Households of calls as the tables that `features` reads: times read, contradictions refused.
+
+All households of all calls become columns at once. The columns say which households are in doubt, and
+`serving.case_errors` then reads those row by row and says what is wrong with them, if anything is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
+from functools import cached_property, lru_cache
+from itertools import chain, repeat
+from operator import attrgetter
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from features.catalogue import Catalogue
 from features.event import EVENTS, HOUSEHOLDS, MEMBERS
-from features.intake import event_problems
+from features.intake import rows_in_doubt
 from features.tables import Tables
-from features.window import NEVER, Micros, as_of_moment, day, parsed
+from features.window import ALWAYS, MICROS_PER_DAY, NEVER, Micros, as_of_moment, day, is_after
 from models.tier import Previous, Tier
-from serving.errors import FieldError, Invalid
-from serving.messages import Event, Household, Member
+from serving.case_errors import MICROS, Frame, case_errors, is_born_later, listed_twice, repeated_households
+from serving.codec import AnyEvent, AnyHousehold, AnyMember
+from serving.errors import Invalid
+from serving.moments import moments
 from serving.settings import Settings
 
-MICROS = 1_000_000
-UNREADABLE = "is not a date or time that exists"
+__all__ = ["MICROS", "Cases", "Frame", "read_all", "read_cases"]
 
-
-@dataclass(frozen=True)
-class Frame:
-    """What a model was made for: its events, its money, its calendar, its regions."""
-
-    catalogue: Catalogue
-    currency: str
-    time_zone: str
-    regions: tuple[str, ...]
+Ints = npt.NDArray[np.int64]
+_UNIX_EPOCH = 719_163
 
 
 @dataclass(frozen=True)
 class Cases:
     """Households ready to be assessed, with one moment each.
 
-    Persons are named within their household, so that two households of one call may both have a `p1`.
+    `names` are what the tables and `previous` call them; `household_ids` what they are called outside. They differ
+    where households of several calls stand together, of which two may have one id. Persons are named within their
+    household, so that two households may both have a `p1`.
     """
 
+    names: tuple[str, ...]
     household_ids: tuple[str, ...]
     as_of: tuple[Micros, ...]
     tables: Tables
     previous: Mapping[str, tuple[Previous, Micros]]
 
 
-def read_cases(households: Sequence[Household], frame: Frame, settings: Settings, now: Micros) -> Cases:
+def read_cases(households: Sequence[AnyHousehold], frame: Frame, settings: Settings, now: Micros) -> Cases:
     """Check households against each other, the clock and the catalogue. Raises `Invalid` with every problem found.
 
     `now` is the server's clock. A row may be known after its household's `as_of` (it is then not seen), but not after
     `now`; so an old `as_of` can be asked again with everything that has come in since.
     """
-    reader = _Reader(frame, settings, now)
-    reader.refuse_repeated_households(households)
-    if reader.errors:
-        # Rows of two households under one name cannot be told apart, so nothing more can be said about them.
-        raise Invalid.because(reader.errors)
-    for i, household in enumerate(households):
-        reader.read(i, household)
-    reader.check_events(households)
-    if reader.errors:
-        # By place, so that the caller finds the first one first; sorting on text keeps numbers and names apart.
-        raise Invalid.because(sorted(reader.errors, key=lambda e: [(isinstance(p, str), p) for p in e.path]))
-    return Cases(
-        household_ids=tuple(h.household_id for h in households),
-        as_of=tuple(reader.as_of),
-        tables=Tables(
-            events=_table(reader.events, EVENTS),
-            members=_table(reader.members, MEMBERS),
-            households=_table([{name: getattr(h, name) for name in HOUSEHOLDS.names} for h in households], HOUSEHOLDS),
-        ),
-        previous=reader.previous,
+    columns = _Columns(households, [household.household_id for household in households], frame, settings, now)
+    refusal = _refusal(households, columns.in_doubt, frame, settings, now)
+    if refusal is not None:
+        raise refusal
+    return columns.cases
+
+
+def read_all(
+    calls: Sequence[Sequence[AnyHousehold]], frame: Frame, settings: Settings, now: Micros
+) -> tuple[list[Invalid | None], Cases]:
+    """What is wrong with each of several calls, and the households of those with which nothing is, one call after the
+    other and under names of their own. No call is judged by what stands in another."""
+    columns = _numbered(chain.from_iterable(calls), frame, settings, now)
+    refusals: list[Invalid | None] = []
+    first = 0
+    for households in calls:
+        doubts = [place - first for place in columns.in_doubt if first <= place < first + len(households)]
+        refusals.append(_refusal(households, doubts, frame, settings, now))
+        first += len(households)
+    if any(refusals):
+        sound = (call for call, refusal in zip(calls, refusals, strict=True) if refusal is None)
+        columns = _numbered(chain.from_iterable(sound), frame, settings, now)
+    return refusals, columns.cases
+
+
+def _numbered(households: Iterable[AnyHousehold], frame: Frame, settings: Settings, now: Micros) -> _Columns:
+    listed = list(households)
+    return _Columns(listed, [f"{place:06d}" for place in range(len(listed))], frame, settings, now)
+
+
+def _refusal(
+    households: Sequence[AnyHousehold], doubts: Sequence[int], frame: Frame, settings: Settings, now: Micros
+) -> Invalid | None:
+    """The refusal of one call, some of whose households are in doubt."""
+    # Rows of two households under one name cannot be told apart, so nothing more can be said about them.
+    errors = repeated_households(households)
+    if not errors and doubts:
+        errors = case_errors(households, doubts, frame, settings, now)
+    return Invalid.because(errors) if errors else None
+
+
+class _Columns:
+    """The rows of households as columns."""
+
+    def __init__(
+        self, households: Sequence[AnyHousehold], names: Sequence[str], frame: Frame, settings: Settings, now: Micros
+    ) -> None:
+        self.households, self.names, self.frame = households, names, frame
+        self.latest_as_of = now + settings.as_of_ahead_s * MICROS
+        self.as_of = moments([h.as_of for h in households], frame.time_zone, as_of_moment)
+        self.latest = np.where(self.as_of == NEVER, 0, self.as_of).clip(min=now + settings.clock_skew_s * MICROS)
+        self.members: list[AnyMember] = list(chain.from_iterable([h.members for h in households]))
+        self.events: list[AnyEvent] = list(chain.from_iterable([h.events for h in households]))
+        self.n_members = [len(h.members) for h in households]
+        self.n_events = [len(h.events) for h in households]
+
+    @cached_property
+    def cases(self) -> Cases:
+        """The tables, and what else an assessment needs. To be used where nothing is wrong."""
+        return Cases(
+            names=tuple(self.names),
+            household_ids=tuple([h.household_id for h in self.households]),
+            as_of=tuple(self.as_of.tolist()),
+            tables=Tables(self._event_table, self._member_table, self._household_table),
+            previous={
+                name: (Previous(Tier(h.previous.tier), Tier(h.previous.tier_computed)), self._previous_as_of[name])
+                for name, h in zip(self.names, self.households, strict=True)
+                if h.previous is not None
+            },
+        )
+
+    # -- doubts
+
+    @cached_property
+    def in_doubt(self) -> list[int]:
+        """Places of the households with which something may be wrong, in order; with all others nothing is."""
+        found = {place for place, household in enumerate(self.households) if self._is_in_doubt(place, household)}
+        found.update(self._with_doubtful_members(), self._with_spells_at_once())
+        if self.events:
+            rows = rows_in_doubt(
+                self._event_table,
+                self.frame.catalogue,
+                currency=self.frame.currency,
+                # A row between this and its own household's last moment is merely looked at.
+                latest=int(self.latest.min()),
+            )
+            found.update(self._places(self.n_events)[rows].tolist())
+        return sorted(found)
+
+    def _is_in_doubt(self, place: int, household: AnyHousehold) -> bool:
+        as_of = self.as_of[place]
+        if household.region not in self.frame.regions or as_of == NEVER or as_of > self.latest_as_of:
+            return True
+        return household.previous is not None and bool(self._previous_as_of[self.names[place]] >= as_of)
+
+    def _with_doubtful_members(self) -> list[int]:
+        (joined, left, known), born = self._spells, self._births
+        place, has_left = self._places(self.n_members), [member.left_at is not None for member in self.members]
+        is_bad = (joined == NEVER) | (known == NEVER) | (left == NEVER) & np.array(has_left, np.bool_)
+        is_bad |= is_after(joined, left) | is_after(known, self.latest[place]) | (born == NEVER)
+        # No clock is further from UTC than a day; within it the calendar of the place decides.
+        for row in np.flatnonzero(~is_bad & is_after(born, known - MICROS_PER_DAY)).tolist():
+            is_bad[row] = is_born_later(str(self.members[row].birth_date), int(known[row]), self.frame.time_zone)
+        found: list[int] = place[is_bad].tolist()
+        return found
+
+    def _with_spells_at_once(self) -> Iterator[int]:
+        if len(set(self._member_persons)) == len(self.members):
+            return
+        ends = np.cumsum(self.n_members).tolist()
+        for place, (n, end) in enumerate(zip(self.n_members, ends, strict=True)):
+            rows = slice(end - n, end)
+            joined, left, _ = (times[rows].tolist() for times in self._spells)
+            if listed_twice(self._member_persons[rows], joined, left):
+                yield place
+
+    # -- columns
+
+    def _places(self, counts: Sequence[int]) -> Ints:
+        """The place of each row's household."""
+        return np.repeat(np.arange(len(counts)), counts)
+
+    @cached_property
+    def _previous_as_of(self) -> dict[str, Micros]:
+        given = {n: h.previous.as_of for n, h in zip(self.names, self.households, strict=True) if h.previous}
+        at = moments(list(given.values()), self.frame.time_zone, as_of_moment)
+        return dict(zip(given, at.tolist(), strict=True))
+
+    @cached_property
+    def _spells(self) -> tuple[Ints, Ints, Ints]:
+        """When members joined, left and became known."""
+        joined, left, known = ([getattr(m, name) for m in self.members] for name in _SPELL)
+        known = [then if then is not None else since for then, since in zip(known, joined, strict=True)]
+        zone = self.frame.time_zone
+        return moments(joined, zone), moments(left, zone), moments(known, zone)
+
+    @cached_property
+    def _births(self) -> Ints:
+        """Midnights in UTC, `ALWAYS` where the birth is not known and `NEVER` where its date is none."""
+        return np.array([_birth(member.birth_date) for member in self.members], np.int64)
+
+    @cached_property
+    def _times(self) -> tuple[Ints, Ints]:
+        """When events occurred and became known."""
+        zone = self.frame.time_zone
+        occurred = [event.occurred_at for event in self.events]
+        given = [event.known_at for event in self.events]
+        known = [at if then is None else then for at, then in zip(occurred, given, strict=True)]
+        occurred_at, known_at = moments(occurred, zone), moments(known, zone)
+        # Known on a day means after that day had begun: at the end of the day before, nobody knew.
+        is_day = np.array([len(text) == 10 for text in known], np.bool_)
+        known_at[is_day & (known_at != NEVER)] += MICROS
+        # A report dated only by its day came at some hour of that day, which is not before the event.
+        for row in np.flatnonzero(is_after(occurred_at, known_at) & (occurred_at != NEVER)).tolist():
+            if given[row] == day(int(occurred_at[row]), zone):
+                known_at[row] = occurred_at[row]
+        return occurred_at, known_at
+
+    @cached_property
+    def _member_persons(self) -> list[str]:
+        return [f"{place}/{m.person_id}" for place, h in enumerate(self.households) for m in h.members]
+
+    @cached_property
+    def _event_table(self) -> pa.Table:
+        occurred, known = self._times
+        persons = [
+            None if event.person_id is None else f"{place}/{event.person_id}"
+            for place, household in enumerate(self.households)
+            for event in household.events
+        ]
+        made = {
+            "household_id": list(chain.from_iterable(map(repeat, self.names, self.n_events))),
+            "person_id": persons,
+            "occurred_at": occurred,
+            "known_at": known,
+        }
+        return _table(EVENTS, made, self.events)
+
+    @cached_property
+    def _member_table(self) -> pa.Table:
+        joined, left, known = self._spells
+        made = {
+            "household_id": list(chain.from_iterable(map(repeat, self.names, self.n_members))),
+            "person_id": self._member_persons,
+            "birth_date": pa.array(self._births // MICROS_PER_DAY, pa.int64(), mask=self._births == ALWAYS).cast(
+                pa.int32()
+            ),
+            "joined_at": joined,
+            "left_at": left,
+            "known_at": known,
+        }
+        return _table(MEMBERS, made, self.members)
+
+    @cached_property
+    def _household_table(self) -> pa.Table:
+        return _table(HOUSEHOLDS, {"household_id": self.names}, self.households)
+
+
+_SPELL = ("joined_at", "left_at", "known_at")
+
+
+@lru_cache(maxsize=65_536)
+def _birth(text: str | None) -> Micros:
+    try:
+        return ALWAYS if text is None else (date.fromisoformat(text).toordinal() - _UNIX_EPOCH) * MICROS_PER_DAY
+    except ValueError:
+        return NEVER
+
+
+def _table(schema: pa.Schema, made: Mapping[str, Any], rows: Sequence[Any]) -> pa.Table:
+    """A table of the columns that were made and, for the others, of what the rows say."""
+    return pa.Table.from_arrays(
+        [_column(made[f.name] if f.name in made else list(map(attrgetter(f.name), rows)), f.type) for f in schema],
+        schema=schema,
     )
 
 
-@dataclass
-class _Reader:
-    frame: Frame
-    settings: Settings
-    now: Micros
-    errors: list[FieldError] = field(default_factory=list)
-    as_of: list[Micros] = field(default_factory=list)
-    events: list[dict[str, Any]] = field(default_factory=list)
-    members: list[dict[str, Any]] = field(default_factory=list)
-    latest: list[Micros] = field(default_factory=list)
-    previous: dict[str, tuple[Previous, Micros]] = field(default_factory=dict)
-
-    def refuse_repeated_households(self, households: Sequence[Household]) -> None:
-        seen: set[str] = set()
-        for i, household in enumerate(households):
-            if household.household_id in seen:
-                self.errors.append(FieldError(("households", i, "household_id"), "is given twice in this call"))
-            seen.add(household.household_id)
-
-    def read(self, i: int, household: Household) -> None:
-        at: tuple[str | int, ...] = ("households", i)
-        if household.region not in self.frame.regions:
-            known = ", ".join(self.frame.regions)
-            self.errors.append(
-                FieldError((*at, "region"), f"has neither a model nor a pack of rules here; known are {known}")
-            )
-        as_of = self._moment(household.as_of, (*at, "as_of"), as_of_moment)
-        if as_of != NEVER and as_of > self.now + self.settings.as_of_ahead_s * MICROS:
-            hours = self.settings.as_of_ahead_s / 3600
-            self.errors.append(FieldError((*at, "as_of"), f"lies more than {hours:g} hours in the future"))
-        newest = self.now + self.settings.clock_skew_s * MICROS
-        if household.previous is not None:
-            self._read_previous(household, (*at, "previous"), as_of)
-        self.as_of.append(as_of)
-        self.latest.append(newest if as_of == NEVER else max(newest, as_of))
-        for k, member in enumerate(household.members):
-            self._read_member(household.household_id, i, member, (*at, "members", k))
-        self._refuse_double_membership(i, household, (*at, "members"))
-        for k, event in enumerate(household.events):
-            self._read_event(household.household_id, i, event, (*at, "events", k))
-
-    def _read_previous(self, household: Household, at: tuple[str | int, ...], as_of: Micros) -> None:
-        last = household.previous
-        assert last is not None
-        moment = self._moment(last.as_of, (*at, "as_of"), as_of_moment)
-        if NEVER not in (moment, as_of) and moment >= as_of:
-            self.errors.append(FieldError((*at, "as_of"), "is not before the household's as_of"))
-        self.previous[household.household_id] = (Previous(Tier(last.tier), Tier(last.tier_computed)), moment)
-
-    def _read_member(self, household_id: str, i: int, member: Member, at: tuple[str | int, ...]) -> None:
-        joined = self._moment(member.joined_at, (*at, "joined_at"))
-        left = NEVER if member.left_at is None else self._moment(member.left_at, (*at, "left_at"))
-        known = joined if member.known_at is None else self._moment(member.known_at, (*at, "known_at"))
-        if NEVER not in (joined, left) and left < joined:
-            self.errors.append(FieldError((*at, "left_at"), "is before joined_at"))
-        if known != NEVER and known > self.latest[-1]:
-            name = "joined_at" if member.known_at is None else "known_at"
-            self.errors.append(FieldError((*at, name), "lies in the future"))
-        born = None
-        if member.birth_date is not None:
-            try:
-                born = date.fromisoformat(member.birth_date)
-            except ValueError:
-                self.errors.append(FieldError((*at, "birth_date"), UNREADABLE))
-            # Compared as days, because a child joins on the day of its birth, at an hour nobody writes down.
-            if born and known != NEVER and born.isoformat() > day(known, self.frame.time_zone):
-                self.errors.append(FieldError((*at, "birth_date"), "is later than known_at"))
-        self.members.append(
-            {
-                "household_id": household_id,
-                "person_id": _within(i, member.person_id),
-                "birth_date": born,
-                "sex": member.sex,
-                "role": member.role,
-                "joined_at": joined,
-                "left_at": None if left == NEVER else left,
-                "known_at": known,
-            }
-        )
-
-    def _refuse_double_membership(self, i: int, household: Household, at: tuple[str | int, ...]) -> None:
-        """Someone may leave and come back, but not be there twice at a time."""
-        rows = self.members[len(self.members) - len(household.members) :]
-        until: dict[str, Micros] = {}
-        for k in sorted(range(len(rows)), key=lambda k: rows[k]["joined_at"]):
-            person = rows[k]["person_id"]
-            if person in until and rows[k]["joined_at"] < until[person]:
-                self.errors.append(FieldError((*at, k, "person_id"), "is listed twice for the same time"))
-            until[person] = NEVER if rows[k]["left_at"] is None else rows[k]["left_at"]
-
-    def _read_event(self, household_id: str, i: int, event: Event, at: tuple[str | int, ...]) -> None:
-        occurred = self._moment(event.occurred_at, (*at, "occurred_at"))
-        written_known = event.occurred_at if event.known_at is None else event.known_at
-        known = occurred if event.known_at is None else self._moment(event.known_at, (*at, "known_at"))
-        if len(written_known) == 10 and known != NEVER:
-            # Known on a day means after that day had begun: at the end of the day before, nobody knew.
-            known += MICROS
-        # A report dated only by its day came at some hour of that day, which is not before the event.
-        if event.known_at is not None and len(event.known_at) == 10 and NEVER not in (occurred, known):
-            is_same_day = day(occurred, self.frame.time_zone) == event.known_at
-            known = max(known, occurred) if is_same_day else known
-        self.events.append(
-            {
-                "at": at,
-                "latest": self.latest[-1],
-                "event_id": event.event_id,
-                "household_id": household_id,
-                "person_id": None if event.person_id is None else _within(i, event.person_id),
-                "code": event.code,
-                "occurred_at": occurred,
-                "known_at": known,
-                "value": event.value,
-                "unit": event.unit,
-                "text": event.text,
-                "source": event.source,
-                "status": event.status,
-                "supersedes": event.supersedes,
-            }
-        )
-
-    def check_events(self, households: Sequence[Household]) -> None:
-        """The checks of `features.intake`, once for all households that share a latest moment."""
-        already = {error.path for error in self.errors}
-        for latest in sorted(set(self.latest)):
-            rows = [row for row in self.events if row["latest"] == latest]
-            if not rows:
-                continue
-            names = [name for name in rows[0] if name not in ("at", "latest")]
-            columns = {name: [row[name] for row in rows] for name in names}
-            found = event_problems(columns, self.frame.catalogue, currency=self.frame.currency, latest=latest)
-            for problem in found:
-                path = (*rows[problem.row]["at"], problem.field)
-                defaulted = problem.field == "known_at" and self._takes_known_from_occurred(households, path)
-                if path not in already and not defaulted:
-                    self.errors.append(FieldError(path, problem.reason))
-
-    def _takes_known_from_occurred(self, households: Sequence[Household], path: tuple[str | int, ...]) -> bool:
-        """Whether what is said about a `known_at` that was not given is said about `occurred_at` already."""
-        _, i, _, k, _ = path
-        return households[int(i)].events[int(k)].known_at is None
-
-    def _moment(self, text: str, path: tuple[str | int, ...], read: Callable[[str, str], Micros] = parsed) -> Micros:
-        try:
-            return read(text, self.frame.time_zone)
-        except (ValueError, OverflowError):
-            self.errors.append(FieldError(path, UNREADABLE))
-            return NEVER
-
-
-def _within(household: int, person_id: str) -> str:
-    return f"{household}/{person_id}"
-
-
-def _table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
-    """Rows with the columns of a schema; moments are microseconds already."""
-    columns = []
-    for name, kind in zip(schema.names, schema.types, strict=True):
-        cells = [row[name] for row in rows]
-        is_moment = pa.types.is_timestamp(kind)
-        columns.append(pa.array(cells, pa.int64()).cast(kind) if is_moment else pa.array(cells, kind))
-    return pa.table(columns, schema=schema)
+def _column(cells: Any, kind: pa.DataType) -> pa.Array:
+    if isinstance(cells, pa.Array):
+        return cells.view(kind)
+    if not pa.types.is_timestamp(kind):
+        return pa.array(cells, kind)
+    return pa.array(cells, mask=cells == NEVER).view(kind)

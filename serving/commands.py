@@ -6,6 +6,7 @@ import dataclasses
 import ipaddress
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
 
@@ -15,6 +16,7 @@ from rich.table import Table
 
 from features.dataset import DatasetRefused, read_dataset
 from serving.errors import Refusal
+from serving.log_lines import LogRefused, form
 from serving.running import LOOPBACK, NO_STORE, OWN_STORE, PortTaken, free_port, run_service
 from serving.sessions import SESSION_KEY, SessionKeyRefused, own_key
 from serving.settings import BUNDLE, SettingRefused, Settings, bundle_key, settings_from
@@ -301,12 +303,16 @@ def serve(
         "POVRISK_RULES_ONLY": "1" if rules_only else None,
         "POVRISK_PACKS": None if packs is None else packs.resolve(),
     }
-    environment = {**os.environ, BUNDLE: str(bundle.resolve())}
+    # Not resolved: where a link leads to may change while the service runs, and is then taken.
+    environment = {**os.environ, BUNDLE: str(bundle.absolute())}
     environment |= {name: str(value) for name, value in told.items() if value is not None}
     made: dict[str, str] = {}
     try:
         settings = settings_from(environment)
         own_rules(settings)
+        form(environment, sys.stderr)
+        if settings.kill_switch:
+            environment["POVRISK_KILL_SWITCH"] = str(Path(settings.kill_switch).absolute())
         environment[SESSION_KEY] = own_key(environment)
         if tokens_from(environment) is None:
             if not demo:
@@ -315,7 +321,7 @@ def serve(
             environment[TOKENS] = ",".join(f"{role}:{token}" for role, token in made.items())
         environment["POVRISK_STORE"], kept_in = _checked_store(settings.store)
         port = free_port(host, port)
-    except (SettingRefused, SessionKeyRefused, TokensRefused, PortTaken, RuleFileRefused) as error:
+    except (SettingRefused, SessionKeyRefused, TokensRefused, PortTaken, RuleFileRefused, LogRefused) as error:
         raise refuse(error) from error
     opened = open_bundle(bundle)
     if not is_loopback and host not in LOOPBACK:

@@ -26,6 +26,7 @@ from serving.guard.rules import READS_SEALED
 from serving.keeping import assess_all, log_away
 from serving.messages import Household
 from serving.recording import case_of, record_objection, record_visit
+from serving.replay import EarlierBundles, replay
 from serving.running import NO_STORE
 from serving.scoring import Scorer
 from serving.sessions import Attempts
@@ -107,6 +108,7 @@ class Desk:
         self.store = store
         self.settings = settings
         self._codes = Attempts(limit=10)
+        self._earlier_bundles = EarlierBundles(settings)
         self._suspended: tuple[float, frozenset[str]] | None = None
         self._again_at = 0.0
 
@@ -159,6 +161,12 @@ class Desk:
         if found is None:
             raise UnknownCase
         return found
+
+    def replay(self, assessment_id: str) -> dict[str, Any]:
+        """A kept assessment worked out again and compared (`serving.case_messages.Replay`). Raises `UnknownCase`."""
+        store = self._store()
+        with _refusals():
+            return replay(self.scorer, store, assessment_id, self._earlier_bundles)
 
     def history(self, household_id: str, limit: int = 50) -> list[Row]:
         """The kept assessments of a household, newest first. Raises `UnknownCase` where there are none."""
@@ -244,11 +252,11 @@ class Desk:
             case = case_of(connection, assessment_id)
             return people.make_person_code(connection, case.row.household_id, assessment_id, self.now())
 
-    def person(self, code: str) -> PersonCase:
+    def person(self, code: str, client: str = "") -> PersonCase:
         """What a code opens. Raises `UnknownCase` for a wrong or expired one, `TooManyCalls` after ten of them in a
-        minute."""
+        minute from this client (`serving.sessions.client_of`), or very many from all."""
         with self._reading() as connection:
-            opened = self._opened(connection, code)
+            opened = self._opened(connection, code, client)
             row = assessments.latest(connection, opened.household_id)
             record = None if row is None else assessments.record(connection, row.assessment_id)
             if row is None or record is None:
@@ -263,11 +271,11 @@ class Desk:
         return PersonCase(record, row, day(opened.expires_at, zone), is_human_only, requests)
 
     def person_request(
-        self, code: str, what: Literal["correction", "contact", "objection"], facts: Sequence[str]
+        self, code: str, what: Literal["correction", "contact", "objection"], facts: Sequence[str], client: str = ""
     ) -> None:
         """Keep what a member of the household asks for; `facts` are fact_ids of its assessment, others are refused.
         After an objection people alone look at the household. Raises `Invalid`, and as `person` does."""
-        case = self.person(code)
+        case = self.person(code, client)
         known = cited_facts(case.record)
         wrong = [i for i, fact in enumerate(facts) if fact not in known]
         if wrong or len(facts) > MAX_FACTS_ASKED:
@@ -276,14 +284,14 @@ class Desk:
             with _refusals():
                 return record_objection(self.scorer, self._store(), case.row.assessment_id, self.now())
         with self._writing() as connection:
-            opened = self._opened(connection, code)
+            opened = self._opened(connection, code, client)
             people.add_person_request(connection, opened.household_id, opened.assessment_id, what, facts, self.now())
 
-    def _opened(self, connection: Connection, code: str) -> people.Opened:
-        self._codes.check()
+    def _opened(self, connection: Connection, code: str, client: str) -> people.Opened:
+        self._codes.check(client)
         opened = people.person_of(connection, code, self.now())
         if opened is None:
-            self._codes.failed()
+            self._codes.failed(client)
             raise UnknownCase("this code opens nothing, or no longer")
         return opened
 
@@ -324,6 +332,13 @@ class Desk:
         return written(moment, self.scorer.bundle.time_zone)
 
     # -- the store
+
+    @property
+    def store_state(self) -> Literal["up", "away", "none"]:
+        """How the store was found a moment ago; nothing is asked of it."""
+        if self.store is not None:
+            return "away" if self.store.rests else "up"
+        return "none" if self.settings.store in ("", NO_STORE) else "away"
 
     def _reopened(self) -> Store | None:
         """The store; one that was away when this process started is tried again, but not with every call."""

@@ -17,6 +17,7 @@
     ├── TooManyCalls       429
     ├── Failed             500  our fault
     ├── Overdue            503  took too long, or is not ready
+    ├── TooBusy            503  as many calls as this worker takes on are being answered
     ├── StoreAway          503  the store cannot be reached or written now
     └── NoStore            503  the service was started without a store
 
@@ -212,6 +213,15 @@ class Overdue(Refusal):
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, headers={"Retry-After": "5"})
+
+
+class TooBusy(Refusal):
+    """This worker answers as many calls, or holds as many bytes, as it takes on at a time."""
+
+    status, name, title = 503, "too-busy", "Too many calls at once"
+
+    def __init__(self) -> None:
+        super().__init__("nothing was read or computed; send the same again", headers={"Retry-After": "1"})
 
 
 class StoreAway(Refusal):

@@ -12,7 +12,7 @@ import click
 from sqlalchemy import Connection
 
 from features.progress import bar
-from serving.store import append_only
+from serving.store import append_only, verification
 from serving.store import journal as entries_of
 from serving.store_options import StoreAway, opened_store
 
@@ -24,7 +24,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable
 
 @click.group()
 def journal() -> None:
-    """Show that no review was changed, added or removed since it was recorded (each with --json)."""
+    """Show that no review and no assessment was changed, added or removed since it was recorded (each with --json)."""
 
 
 @journal.command()
@@ -40,12 +40,16 @@ def verify(url: str, exported: Path | None, as_json: bool) -> None:
     """Recompute every hash and the digest of every recorded row. Exit code 1 names the first wrong entry."""
     kept = None if exported is None else _head_of(exported)
     with _open(url) as connection, bar("verify", per_second="entries") as advance:
-        found = entries_of.verify(connection, kept, progress=advance)
+        found = verification.verify(connection, kept, progress=advance)
+        erased = verification.erasures(connection)
         unguarded = len(append_only.missing(connection))
     if as_json:
-        click.echo(json.dumps({"verified": found.problem is None, **found._asdict(), "triggers_missing": unguarded}))
+        told = {"verified": found.problem is None, **found._asdict(), "triggers_missing": unguarded}
+        click.echo(json.dumps(told | {"erasures": erased.times, "erased_rows": erased.rows}))
     elif found.problem is None:
         click.echo(f"{found.entries} entries and all rows they brought are as they were recorded")
+        if erased.times:
+            click.echo(f"but for {erased.rows} rows that {erased.times} erasures took away, as the journal tells")
     if unguarded:
         click.echo(
             f"{unguarded} triggers against changes are missing; the service puts them back at its start", err=True

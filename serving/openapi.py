@@ -88,6 +88,7 @@ OF_ADDRESS: Mapping[str, list[dict[str, Any]]] = {
 ALSO: Mapping[str, set[int]] = {
     "/queue": {422},
     "/assessments/{assessment_id}": {422},
+    "/assessments/{assessment_id}/replay": {422},
     "/households/{household_id}/assessments": {422},
     "/journal/head": {422},
     "/assessments/{assessment_id}/feedback": {409},
@@ -189,7 +190,7 @@ def _json_reply(status: str = "200", schema: Mapping[str, Any] | None = None) ->
 
 
 def _statuses(rule: Rule) -> set[int]:
-    statuses = {405, 500, 503} | ({401, 403, 404} if rule.roles else set())
+    statuses = {405, 500, 503} | ({401, 403, 404, 429} if rule.roles else set())
     return statuses | ({400, 408, 413, 415, 422} if "POST" in rule.methods else set())
 
 

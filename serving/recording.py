@@ -19,15 +19,16 @@ from sqlalchemy import Connection
 from features.window import Micros, is_after, written
 from serving.errors import Outdated, UnknownCase
 from serving.feedback import Feedback, NewEvent, Recorded
-from serving.keeping import own_word
+from serving.keeping import how_scored, own_word
 from serving.redaction import places
 from serving.rescoring import rescore, with_visits
 from serving.scoring import Scorer
 from serving.store import assessments, consent, reviews, tasks
-from serving.store.assessments import Origin, Row
+from serving.store.assessments import SCORE, Origin, Row
 from serving.store.consent import HUMAN_ONLY
 from serving.store.documents import digest
 from serving.store.engine import Store
+from serving.store.journal import Entry, New
 from serving.store.review_rows import NewReview
 from serving.store.visits import visit_events
 from serving.visit_events import Event, cited_facts, events_of
@@ -117,7 +118,8 @@ def record_visit(
         with store.writing() as connection:
             entry = reviews.write_review(connection, new, reply)
             if again.record is not None:
-                _keep(connection, scorer, case, again.record, now)
+                by = {"actor": actor, "role": role, "review": review_id}
+                _keep(connection, scorer, case, again.record, now, by, entry)
     except reviews.AlreadyRecorded as recorded:
         return _receipt(recorded.reply)
     except reviews.Stale as stale:
@@ -132,10 +134,10 @@ def record_objection(scorer: Scorer, store: Store, assessment_id: str, now: Micr
         case = case_of(connection, assessment_id)
     again = _judged(scorer, case, [], written(now, scorer.bundle.time_zone), now, is_human_only=True)
     with store.writing() as connection:
-        consent.record(connection, case.row.household_id, "objected", "person", now)
+        entry = consent.record(connection, case.row.household_id, "objected", "person", now)
         tasks.leave_to_people(connection, case.row.household_id, now)
         if again is not None:
-            _keep(connection, scorer, case, again, now, "call")
+            _keep(connection, scorer, case, again, now, {"role": "person"}, entry, "call")
 
 
 def _assessed_again(scorer: Scorer, case: Case, feedback: Feedback, events: Sequence[Event], now: Micros) -> Again:
@@ -213,11 +215,22 @@ def _reply(scorer: Scorer, review_id: str, feedback: Feedback, events: Sequence[
 
 
 def _keep(
-    connection: Connection, scorer: Scorer, case: Case, record: dict[str, Any], now: Micros, origin: Origin = "visit"
+    connection: Connection,
+    scorer: Scorer,
+    case: Case,
+    record: dict[str, Any],
+    now: Micros,
+    by: Mapping[str, str],
+    entry: Entry,
+    origin: Origin = "visit",
 ) -> None:
+    """Keep the new assessment. Its own entry names the assessment before, and `entry`, after which it was made."""
     assert case.inputs is not None
     kept = assessments.kept_of(record, case.inputs, origin=origin, purpose=PURPOSE, time_zone=scorer.bundle.time_zone)
-    assessments.keep(connection, [kept], now)
+    body: dict[str, Any] = {**by, "purpose": PURPOSE, "seen": entry.seq, "of": case.row.assessment_id}
+    body["previous"] = case.newest.assessment_id
+    new = New(SCORE, secrets.token_hex(16), {**body, **how_scored(scorer, [record])})
+    assessments.keep(connection, [kept], now, new)
 
 
 def _receipt(reply: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,8 +22,10 @@ from models.assessment import Assessed, assess
 from models.bundle import Bundle
 from models.handling import PLAIN, Handling
 from models.record_frame import failed
-from serving.cases import Frame, read_cases
+from serving import metrics
+from serving.cases import Cases, Frame, read_all
 from serving.clock import now
+from serving.codec import AnyHousehold
 from serving.errors import Refusal
 from serving.messages import Event, Household, Member
 from serving.redaction import places
@@ -28,6 +33,21 @@ from serving.settings import Settings
 
 logger = logging.getLogger("povrisk.serving")
 LANGUAGES = ("zh", "en")
+Records: TypeAlias = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Told:
+    """The assessments of one call, in the order asked: `records` as everybody may read them, which is what is kept, and
+    `sealed_records` with sealed wording, None where the caller may not see it."""
+
+    records: list[dict[str, Any]]
+    sealed_records: list[dict[str, Any]] | None = None
+
+    @property
+    def shown(self) -> list[dict[str, Any]]:
+        """What is shown to the caller."""
+        return self.records if self.sealed_records is None else self.sealed_records
 
 
 class Scorer:
@@ -44,7 +64,8 @@ class Scorer:
         self.frame = Frame(bundle.catalogue, bundle.currency, bundle.time_zone, (*bundle.regions, *ruled))
 
     def warm_up(self) -> None:
-        """Assess an invented household, so that the first real call does not wait for code to be compiled."""
+        """Assess an invented household, so that the first real call does not wait for code to be compiled. Raises
+        `RuntimeError` where even that household cannot be assessed."""
         moment = now(self.settings)
         kind = self.bundle.catalogue.kinds[0]
         yesterday = written(moment - MICROS_PER_DAY)
@@ -58,58 +79,76 @@ class Scorer:
             members=[member],
             events=[event],
         )
-        self.score([household], moment)
+        _, cases = read_all([[household]], self.frame, self.settings, moment)
+        plain, _ = self._assessed(cases, set(cases.names), is_told=False)
+        if any(record["status"] == "error" for record in plain.values()):
+            raise RuntimeError("an invented household could not be assessed")
 
     def score_all(
-        self, asked: Sequence[Sequence[Household]], at: Micros, *, may_read_sealed: Sequence[bool]
-    ) -> list[list[dict[str, Any]] | Refusal]:
-        """The assessments of several calls; of a call that cannot be answered its refusal, which costs no other."""
-        answers: list[list[dict[str, Any]] | Refusal] = []
-        for households, sealed in zip(asked, may_read_sealed, strict=True):
-            try:
-                answers.append(self.score(households, at, may_read_sealed=sealed))
-            except Refusal as refusal:
+        self, asked: Sequence[Sequence[AnyHousehold]], at: Micros, *, may_read_sealed: Sequence[bool]
+    ) -> list[Told | Refusal]:
+        """The assessments of several calls, worked out together; of a call that cannot be answered its refusal.
+
+        No call is changed by another: not by a household of the same id, not by one that cannot be read, not by one
+        whose assessment fails. `may_read_sealed` says of each call whether its caller's role may see sealed wording;
+        such a call is told twice, once as everybody may read it.
+        """
+        began = time.perf_counter()
+        refusals, cases = read_all(asked, self.frame, self.settings, at)
+        sealed = np.repeat(np.array(may_read_sealed, np.bool_), [len(households) for households in asked])
+        of_sound = np.repeat([refusal is None for refusal in refusals], [len(households) for households in asked])
+        plain, opened = self._assessed(cases, {cases.names[place] for place in np.flatnonzero(sealed[of_sound])})
+        names = iter(cases.names)
+        answers: list[Told | Refusal] = []
+        for households, refusal, is_sealed in zip(asked, refusals, may_read_sealed, strict=True):
+            if refusal is not None:
                 answers.append(refusal)
+                continue
+            own = list(islice(names, len(households)))
+            answers.append(Told([plain[n] for n in own], [opened[n] for n in own] if is_sealed else None))
+        metrics.stage("assess", time.perf_counter() - began)
         return answers
 
+    def _assessed(self, cases: Cases, sealed: Collection[str], *, is_told: bool = True) -> tuple[Records, Records]:
+        """The records of all cases, and of those in `sealed` once more with sealed wording, by the cases' own names."""
+        plain: Records = {}
+        opened: Records = {}
+        ids = dict(zip(cases.names, cases.household_ids, strict=True))
+        handling = dataclasses.replace(self.handling, previous=cases.previous, names=ids)
+        for as_of in sorted(set(cases.as_of)):
+            parts = [(name,) for name, moment in zip(cases.names, cases.as_of, strict=True) if moment == as_of]
+            for assessed in assessed_parts(self.bundle, cases.tables, parts, as_of, handling=handling):
+                if isinstance(assessed, Assessed):
+                    told = _told(assessed)
+                    if is_told:
+                        metrics.told(list(told.values()), assessed.vectors.values)
+                    plain.update(told)
+                    opened.update(_told(assessed.for_sealed_readers(), sealed) if sealed else {})
+                else:
+                    failed = {name: error_record(self.bundle, ids[name], as_of) for name in assessed}
+                    metrics.told(list(failed.values()))
+                    plain.update(failed)
+                    opened.update(failed)
+        return plain, opened
+
     def score(
-        self, households: Sequence[Household], at: Micros | None = None, *, may_read_sealed: bool = False
+        self, households: Sequence[AnyHousehold], at: Micros | None = None, *, may_read_sealed: bool = False
     ) -> list[dict[str, Any]]:
         """One assessment a household, in the order given. Raises `Invalid` before anything is computed.
 
         `at` is now, by the service's clock, unless it is told. `may_read_sealed`: the caller's role may see sealed
         wording.
         """
-        cases = read_cases(households, self.frame, self.settings, now(self.settings) if at is None else at)
-        answers: dict[str, dict[str, Any]] = {}
-        handling = dataclasses.replace(self.handling, previous=cases.previous, may_read_sealed=may_read_sealed)
-        for as_of in sorted(set(cases.as_of)):
-            ids = [name for name, moment in zip(cases.household_ids, cases.as_of, strict=True) if moment == as_of]
-            parts = [(name,) for name in ids]
-            answers.update(assess_parts(self.bundle, cases.tables, parts, as_of, handling=handling))
-        return [answers[name] for name in cases.household_ids]
+        moment = now(self.settings) if at is None else at
+        answer = self.score_all([households], moment, may_read_sealed=[may_read_sealed])[0]
+        if isinstance(answer, Refusal):
+            raise answer
+        return answer.shown
 
 
 def own_rules(settings: Settings) -> Rulebook | None:
     """The shipped rules with the user's own packs beside them; None without own packs. Raises `RuleFileRefused`."""
     return rulebook(Path(settings.packs)) if settings.packs else None
-
-
-def assess_parts(
-    bundle: Bundle, tables: Tables, parts: Sequence[tuple[str, ...]], as_of: Micros, *, handling: Handling = PLAIN
-) -> dict[str, dict[str, Any]]:
-    """Assess the households named in `parts`, together if possible.
-
-    Households of one part share persons and stay together. When a computation fails, it is repeated on halves until
-    the part at fault is alone: its households become errors without a number, all others are untouched.
-    """
-    answers: dict[str, dict[str, Any]] = {}
-    for assessed in assessed_parts(bundle, tables, parts, as_of, handling=handling):
-        if isinstance(assessed, Assessed):
-            answers.update(_told(assessed))
-        else:
-            answers.update({name: error_record(bundle, name, as_of) for name in assessed})
-    return answers
 
 
 def assessed_parts(
@@ -121,10 +160,15 @@ def assessed_parts(
     reasons: bool = True,
     handling: Handling = PLAIN,
 ) -> Iterator[Assessed | list[str]]:
-    """The households of `parts` assessed in as few pieces as possible; of a part that fails alone only the names."""
+    """The households of `parts` assessed in as few pieces as possible; of a part that fails alone only the names.
+
+    Households of one part share persons and stay together. When a computation fails, it is repeated on halves until
+    the part at fault is alone: all others are untouched.
+    """
     names = {name for part in parts for name in part}
     try:
-        history = history_of(tables.of(names), bundle.catalogue, time_zone=bundle.time_zone)
+        rows = tables if len(names) == len(tables.households) else tables.of(names)
+        history = history_of(rows, bundle.catalogue, time_zone=bundle.time_zone)
         yield assess(bundle, history, as_of, reasons=reasons, handling=handling).settled()
         return
     except Exception as error:
@@ -137,18 +181,21 @@ def assessed_parts(
         yield from assessed_parts(bundle, tables, half, as_of, reasons=reasons, handling=handling)
 
 
-def _told(assessed: Assessed) -> dict[str, dict[str, Any]]:
-    answers = {}
+def _told(assessed: Assessed, wanted: Collection[str] | None = None) -> Records:
+    """The records of all households, or of those wanted, by what the history calls them."""
+    records: Records = {}
     unknown = unknown_codes(assessed.history, assessed.seen.as_of)
     for i, name in enumerate(assessed.history.household_ids):
+        if wanted is not None and name not in wanted:
+            continue
         try:
-            answers[name] = assessed.record(i)
+            records[name] = assessed.record(i)
         except Exception as error:
             logger.error("1 household(s) could not be assessed\n%s", places(error))
-            answers[name] = error_record(assessed.bundle, name, assessed.seen.as_of)
+            records[name] = error_record(assessed.bundle, assessed.household_id(i), assessed.seen.as_of)
         else:
-            answers[name]["data_quality"]["unknown_codes"] = unknown[i]
-    return answers
+            records[name]["data_quality"]["unknown_codes"] = unknown[i]
+    return records
 
 
 def error_record(bundle: Bundle, name: str, as_of: Micros) -> dict[str, Any]:

@@ -5,24 +5,22 @@ Started by `povrisk serve`, which verifies the bundle and names it in `POVRISK_B
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import bentoml
 from _bentoml_sdk import Service
-from _bentoml_sdk.io_models import IOMixin
-from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from serving import redaction
-from serving.errors import FieldError, Invalid, Refusal
+from serving.errors import Refusal
 from serving.guard import guarded
-from serving.guard.access import ROLE
 from serving.guard.problems import note
 from serving.messages import Batch, Results
 from serving.openapi import OpenApi, described
-from serving.reading import read_batch
 from serving.sessions import Sessions, session_key
 from serving.settings import BUNDLE, bundle_folder, bundle_key, current
 from serving.tokens import TOKENS, TOKENS_FILE, TokensRefused, tokens_from
@@ -31,9 +29,11 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 LIMITS = current()
-# BentoML's own timeout frees calls that still wait for a thread after the guard has answered 503.
-TRAFFIC_TIMEOUT_S = LIMITS.call_s + 2
-KEPT = "X-Assessment-Kept"
+# What still goes through BentoML answers at once; its timer of every call is kept for so long.
+TRAFFIC_TIMEOUT_S = 5.0
+# The computing thread and the event loop share one lock. By default the loop would wait for it 5 ms at a time, several
+# times for every call.
+SWITCH_S = 0.0005
 
 
 class GuardedService(Service[Any]):  # type: ignore[misc]
@@ -50,31 +50,22 @@ class GuardedService(Service[Any]):  # type: ignore[misc]
         """The guarded application. Refuses to exist without tokens."""
         # Imported here, because the process that only supervises the workers imports this module too.
         from serving.addresses import Fork, addresses
+        from serving.score_route import ScoreRoute
+        from serving.turns import Turns
 
         tokens = tokens_from(os.environ)
         if tokens is None:
             raise TokensRefused(f"set {TOKENS} or {TOKENS_FILE}, or use `povrisk serve --demo`")
         redaction.install()
         sessions = Sessions(session_key(os.environ), tokens, LIMITS.session_h)
-        self.ours = addresses(sessions)
-        return guarded(Fork(self.ours, super().to_asgi(is_main)), tokens, sessions, LIMITS)
+        self.ours = ours = addresses(sessions)
+        ours.state.turns = turns = Turns(lambda: ours.state.desk, LIMITS)
+        return guarded(Fork(ours, super().to_asgi(is_main), ScoreRoute(turns, LIMITS)), tokens, sessions, LIMITS)
 
     @property
     def openapi_spec(self) -> OpenApi:
         """BentoML's description of the endpoints, completed with what the guard and the card add."""
         return described(super().openapi_spec.asdict())
-
-
-class ScoreRequest(IOMixin, Batch):  # type: ignore[misc]
-    """The body of `POST /score`, read by us: BentoML would let a key given twice pass and log what it refuses."""
-
-    @classmethod
-    async def from_http_request(cls, request: Request, serde: object) -> Self:
-        """The checked message; refusals are noted for the reply."""
-        try:
-            return read_batch(await request.body(), LIMITS, cls)
-        except Refusal as refusal:
-            raise note(refusal) from None
 
 
 @bentoml.service(
@@ -91,17 +82,24 @@ class HouseholdRisk:
     """Explained risk of returning to poverty, for a person to review."""
 
     def __init__(self) -> None:
-        from models.bundle import read_bundle
         from serving.desk import Desk
-        from serving.scoring import Scorer
+        from serving.slot import Slot
+        from serving.turns import Turns
 
-        scorer = Scorer(read_bundle(bundle_folder(os.environ) or Path(), key=bundle_key(os.environ)), LIMITS)
-        scorer.warm_up()
+        slot = Slot(bundle_folder(os.environ) or Path(), LIMITS, bundle_key(os.environ))
         # The desk opens the store: one that is away must not keep the model from answering.
-        self.desk = Desk(scorer, None, LIMITS)
+        self.desk = Desk(slot.scorer, None, LIMITS)
+        slot.on_swap(lambda scorer: setattr(self.desk, "scorer", scorer))
+        slot.watch()
         front: Starlette | None = getattr(HouseholdRisk, "ours", None)
+        self.turns = Turns(lambda: self.desk, LIMITS) if front is None else front.state.turns
         if front is not None:
+            front.state.slot = slot
             front.state.desk = self.desk
+        # What is loaded now stays: the garbage collector need not go through it again and again.
+        gc.collect()
+        gc.freeze()
+        sys.setswitchinterval(SWITCH_S)
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
     @staticmethod
@@ -114,29 +112,23 @@ class HouseholdRisk:
         if tokens_from(os.environ) is None:
             raise TokensRefused(f"set {TOKENS} or {TOKENS_FILE}, or use `povrisk serve --demo`")
 
-    def __is_ready__(self) -> bool:
-        return self.desk is not None
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    def stop(self) -> None:
+        """End the computing thread; every call that came in has been answered by then."""
+        self.turns.close()
 
     @bentoml.api  # type: ignore[untyped-decorator]
-    def score(self, batch: ScoreRequest, /, ctx: bentoml.Context) -> Results:
+    def score(self, batch: Batch, /, ctx: bentoml.Context) -> Results:
         """Assess households from their events; one assessment a household, in the order asked."""
+        from serving.score_route import KEPT, call_of, language_of
         from serving.scoring import in_language
 
+        # Over HTTP `serving.score_route` answers before this; both hand the call to the same turns.
+        scope = ctx.request.scope
         try:
-            language = _language(ctx.request)
-            role, purpose = ctx.request.scope[ROLE], ctx.request.headers["x-purpose"]
-            scored = self.desk.score_and_keep(batch.households, role=role.value, purpose=purpose)
+            language = language_of(scope["query_string"])
+            scored = self.turns.answer_blocking(call_of(batch.households, scope, batch.model_dump_json().encode()))
         except Refusal as refusal:
             raise note(refusal) from None
         ctx.response.headers[KEPT] = "yes" if scored.is_kept else "no"
         return Results.model_validate({"results": in_language(scored.records, language)})
-
-
-def _language(request: Request) -> str | None:
-    """The language asked for; None means both."""
-    parameters = request.query_params.multi_items()
-    unknown = [FieldError(("query",), "only lang is known") for name, _ in parameters if name != "lang"]
-    given = [value for name, value in parameters if name == "lang"]
-    if unknown or len(given) > 1 or not set(given) <= {"zh", "en"}:
-        raise Invalid.because(unknown[:1] or [FieldError(("query", "lang"), "must be zh or en, once")])
-    return given[0] if given else None

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import secrets
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from itsdangerous import BadData, BadSignature, Signer, URLSafeTimedSerializer
 
@@ -72,7 +74,6 @@ class Sessions:
         self._session = URLSafeTimedSerializer(key, salt="povrisk session")
         self._form = Signer(key, salt="povrisk form")
         self.logins = Attempts(limit=5)
-        self.codes = Attempts(limit=10)
 
     def opened(self, token: str) -> str | None:
         """The cookie for whoever holds this token, or None for a token that is not ours. Takes the same time."""
@@ -110,33 +111,75 @@ def same_secret(given: str, expected: str) -> bool:
 
 
 class Attempts:
-    """How often something secret may be guessed wrong in a minute, in this process, before nobody may try.
+    """How often something secret may be guessed wrong in a minute, in this process: `limit` times from one address, so
+    that a stranger who guesses shuts out nobody but the neighbours, and `from_all` times from all of them together.
+
+    An address is what `client_of` says; a call without one (`""`) is one of those that have none. The `most` addresses
+    that guessed last are remembered.
 
     >>> tries = Attempts(limit=2, clock=lambda: 0.0)
-    >>> tries.failed(); tries.check(); tries.failed(); tries.check()
+    >>> tries.failed("a"); tries.check("a"); tries.failed("a"); tries.check("b"); tries.check("a")
     Traceback (most recent call last):
     ...
     serving.errors.TooManyCalls: too many wrong entries; try again in a minute
     """
 
-    def __init__(self, limit: int, per_s: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        limit: int,
+        from_all: int = 200,
+        per_s: float = 60.0,
+        most: int = 4096,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.limit = limit
         self.per_s = per_s
+        self._most = most
         self._clock = clock
-        self._failures: deque[float] = deque(maxlen=limit)
+        self._failures: OrderedDict[str, deque[float]] = OrderedDict()
+        self._of_all: deque[float] = deque(maxlen=from_all)
         self._lock = threading.Lock()
 
-    def check(self) -> None:
-        """Raise `TooManyCalls` when the last failures were too many too soon."""
+    def check(self, client: str = "") -> None:
+        """Raise `TooManyCalls` when the last failures of this address, or of all, were too many too soon."""
         with self._lock:
-            if len(self._failures) < self.limit:
-                return
-            left = self._failures[0] + self.per_s - self._clock()
+            left = max(self._left(self._failures.get(client)), self._left(self._of_all))
         if left > 0:
             headers = {"Retry-After": str(int(left) + 1)}
             raise TooManyCalls("too many wrong entries; try again in a minute", headers=headers)
 
-    def failed(self) -> None:
+    def failed(self, client: str = "") -> None:
         """Count one wrong entry."""
         with self._lock:
-            self._failures.append(self._clock())
+            now = self._clock()
+            self._of_all.append(now)
+            self._failures.setdefault(client, deque(maxlen=self.limit)).append(now)
+            self._failures.move_to_end(client)
+            if len(self._failures) > self._most:
+                self._failures.popitem(last=False)
+
+    def _left(self, failures: deque[float] | None) -> float:
+        """How many seconds it lasts until one more try is allowed."""
+        if failures is None or len(failures) < (failures.maxlen or 0):
+            return 0.0
+        return failures[0] + self.per_s - self._clock()
+
+
+def client_of(scope: Mapping[str, Any]) -> str:
+    """The address that a call comes from; of IPv6 the network, because one caller has all of its addresses.
+
+    Behind a proxy it is what the proxy says, where uvicorn trusts that proxy (`FORWARDED_ALLOW_IPS`).
+
+    >>> client_of({"client": ("10.0.0.7", 5)}), client_of({"client": ("2001:db8::1:2", 5)}), client_of({})
+    ('10.0.0.7', '2001:db8::', '')
+    """
+    host = str((scope.get("client") or ("",))[0])
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_address(int(address) >> 64 << 64))

@@ -28,6 +28,21 @@ FACTS: dict[str, Any] = {
     "gates": [],
 }  # fmt: skip
 
+# What `POST /score` takes: a household of which a `scoring_bundle` tells a probability.
+HOUSEHOLD: dict[str, Any] = {
+    "household_id": "h-1",
+    "as_of": "2026-11-01",
+    "region": "demo",
+    "residence": "rural",
+    "members": [{"person_id": "p1", "birth_date": "1955-03-01", "role": "head", "joined_at": "2000-01-01"}],
+    "events": [
+        {
+            "event_id": "e1", "person_id": "p1", "code": "CLM//INPATIENT", "occurred_at": "2026-10-12",
+            "value": 14200.0, "unit": "CNY", "text": "I63", "source": "医保",
+        }
+    ],
+}  # fmt: skip
+
 
 def small_booster(seed: int = 1, trees: int = 6) -> lgb.Booster:
     """Trees over random columns with gaps."""
@@ -66,6 +81,11 @@ def small_bundle(folder: Path, seed: int = 1, **changed: Any) -> Path:
     """A written bundle."""
     write_bundle(folder, **small_parts(seed, **changed))
     return folder
+
+
+def scoring_bundle(folder: Path, **changed: Any) -> Path:
+    """A bundle that has met every feature unknown, and so tells a probability of any household with an event."""
+    return small_bundle(folder, had_unknown=np.ones(len(CORE.names), np.bool_), **changed)
 
 
 def tampered(source: Path, target: Path, files: dict[str, bytes], manifest: dict[str, Any] | None = None) -> Path:

@@ -6,15 +6,18 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from starlette.responses import JSONResponse
 
 from serving.addresses import Fork, addresses
 from serving.desk import Desk
 from serving.guard import guarded
+from serving.score_route import ScoreRoute
 from serving.sessions import Sessions
 from serving.settings import Settings
 from serving.tokens import read_tokens
+from serving.turns import Turns
 from tests.server import TOKENS
 
 with warnings.catch_warnings():
@@ -32,11 +35,17 @@ def front(desk: Desk | None, settings: Settings | None = None) -> Iterator[TestC
     """A browser in front of the service; it keeps cookies and follows nothing by itself."""
     tokens = read_tokens(",".join(f"{role}:{token}" for role, token in TOKENS.items()))
     settings = settings or (Settings() if desk is None else desk.settings)
+    # Tests ask more in a minute than a platform; those about the limit set it themselves.
+    plenty = settings if settings.calls_per_s != Settings().calls_per_s else replace(settings, calls_per_s=10_000.0)
     sessions = Sessions(b"k" * 32, tokens, settings.session_h)
     ours = addresses(sessions)
     ours.state.desk = desk
-    app = guarded(Fork(ours, JSONResponse({})), tokens, sessions, settings)
-    yield TestClient(app, base_url="http://here", follow_redirects=False, raise_server_exceptions=False)
+    turns = Turns(lambda: desk, settings)
+    app = guarded(Fork(ours, JSONResponse({}), ScoreRoute(turns, settings)), tokens, sessions, plenty)
+    try:
+        yield TestClient(app, base_url="http://here", follow_redirects=False, raise_server_exceptions=False)
+    finally:
+        turns.close()
 
 
 def secret_of(page: str) -> str:

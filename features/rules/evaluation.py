@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
+from typing import Any, Protocol
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -33,12 +36,19 @@ from features.rules.syntax import (
 from features.rules.words import WORDS, Takes, Where
 from features.window import ALWAYS, months_before
 
+Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 EARNED = ("EMP//WAGE", "PRD//PUBLIC_POST")
 EARNER_MONTHS = 24
 LIVING = Call("latest", codes=("GRD//LIVING",), options=(("months", 12.0),))
 _COMPARED = {"<": n3.less, "<=": n3.at_most, ">": n3.greater, ">=": n3.at_least, "==": n3.equal}
+_CALCULATED: dict[str, Callable[[Number, Number], Number]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+}
 
 
 class Terms(Protocol):
@@ -92,72 +102,77 @@ class Evaluation:
         self.quantities = quantities
         self.indicators = indicators
         self.words = EventWords(facts, terms)
-        self._truths: dict[tuple[int, Where], tuple[Tree, Truths]] = {}
-        self._numbers: dict[tuple[int, Where], tuple[Tree, Number]] = {}
+        self._truths: dict[Where, dict[int, tuple[Tree, Truths]]] = {where: {} for where in Where}
+        self._numbers: dict[Where, dict[int, tuple[Tree, Number]]] = {where: {} for where in Where}
         self._earlier: dict[float, Evaluation] = {}
+        self._rests_on: dict[int, tuple[Tree, tuple[Tree, ...]]] = {}
+        self._told: dict[tuple[int, Where, int], set[int]] = {}
+        self._told_last = -1
 
     def truth(self, tree: Tree, scope: Where = Where.HOUSEHOLD) -> Truths:
         """1 true, 0 false, -1 not evaluable, for every household (or person)."""
         # By identity: equal expressions are one object (see `syntax`), and hashing whole trees would cost more than
         # most answers. The tree is kept beside its answer, so that no other can take its place in memory.
-        key = (id(tree), scope)
-        if key not in self._truths:
-            self._truths[key] = (tree, self._truth(tree, scope))
-        return self._truths[key][1]
+        known = self._truths[scope]
+        found = known.get(id(tree))
+        if found is None:
+            found = known[id(tree)] = (tree, _TRUTH_OF[type(tree)](self, tree, scope))
+        return found[1]
 
     def number(self, tree: Tree, scope: Where = Where.HOUSEHOLD) -> Number:
         """The number as an interval for every household (or person)."""
-        key = (id(tree), scope)
-        if key not in self._numbers:
-            self._numbers[key] = (tree, self._number(tree, scope))
-        return self._numbers[key][1]
+        known = self._numbers[scope]
+        found = known.get(id(tree))
+        if found is None:
+            found = known[id(tree)] = (tree, _NUMBER_OF[type(tree)](self, tree, scope))
+        return found[1]
 
-    def _truth(self, tree: Tree, scope: Where) -> Truths:
-        if isinstance(tree, Quantity):
-            return self.truth(self.quantities[tree.name].tree, scope)
-        if isinstance(tree, Comparison):
-            return _COMPARED[tree.operation](self.number(tree.a, scope), self.number(tree.b, scope))
-        if isinstance(tree, Logic):
-            joined = n3.both if tree.operation == "and" else n3.either
-            result = self.truth(tree.parts[0], scope)
-            for part in tree.parts[1:]:
-                result = joined(result, self.truth(part, scope))
-            return result
-        if isinstance(tree, Negation):
-            return n3.negation(self.truth(tree.a, scope))
-        assert isinstance(tree, Call)
-        if WORDS[tree.word].takes is Takes.CODES:
-            return self.words.truth(tree, scope)
-        return _TRUTHS[tree.word](self, tree, scope)
+    def _true_quantity(self, tree: Quantity, scope: Where) -> Truths:
+        return self.truth(self.quantities[tree.name].tree, scope)
 
-    def _number(self, tree: Tree, scope: Where) -> Number:
-        n = self.facts.units(scope)
-        if isinstance(tree, Literal):
-            return Number.constant(tree.value, n)
-        if isinstance(tree, Param):
-            return self._param(tree.name, scope)
-        if isinstance(tree, Quantity):
-            return self.number(self.quantities[tree.name].tree, scope)
-        if isinstance(tree, Arithmetic):
-            a, b = self.number(tree.a, scope), self.number(tree.b, scope)
-            if tree.operation == "+":
-                return a + b
-            if tree.operation == "-":
-                return a - b
-            return a * b if tree.operation == "*" else a / b
-        if isinstance(tree, Choice):
-            return n3.chosen(self.truth(tree.condition, scope), self.number(tree.a, scope), self.number(tree.b, scope))
-        assert isinstance(tree, Call)
-        if WORDS[tree.word].takes is Takes.CODES:
-            return self.words.number(tree, scope)
-        return _NUMBERS[tree.word](self, tree, scope)
+    def _comparison(self, tree: Comparison, scope: Where) -> Truths:
+        return _COMPARED[tree.operation](self.number(tree.a, scope), self.number(tree.b, scope))
 
-    def _param(self, name: str, scope: Where) -> Number:
-        values = self.terms.number(name)
+    def _logic(self, tree: Logic, scope: Where) -> Truths:
+        result = self.truth(tree.parts[0], scope)
+        for part in tree.parts[1:]:
+            if tree.operation == "or":
+                result = n3.either(result, self.truth(part, scope))
+            elif np.count_nonzero(result):
+                result = n3.both(result, self.truth(part, scope))
+            else:
+                # False for everybody: nothing that follows can change it.
+                break
+        return result
+
+    def _negation(self, tree: Negation, scope: Where) -> Truths:
+        return n3.negation(self.truth(tree.a, scope))
+
+    def _true_word(self, tree: Call, scope: Where) -> Truths:
+        answer = _TRUTHS.get(tree.word)
+        return self.words.truth(tree, scope) if answer is None else answer(self, tree, scope)
+
+    def _literal(self, tree: Literal, scope: Where) -> Number:
+        return Number.constant(tree.value, self.facts.units(scope))
+
+    def _param(self, tree: Param, scope: Where) -> Number:
+        values = self.terms.number(tree.name)
         if scope is Where.PERSON:
             values = np.append(values, np.nan)[self.facts.home]
-        unknown = np.isnan(values)
-        return Number(np.where(unknown, -np.inf, values), np.where(unknown, np.inf, values))
+        return n3.told(values)
+
+    def _quantity(self, tree: Quantity, scope: Where) -> Number:
+        return self.number(self.quantities[tree.name].tree, scope)
+
+    def _arithmetic(self, tree: Arithmetic, scope: Where) -> Number:
+        return _CALCULATED[tree.operation](self.number(tree.a, scope), self.number(tree.b, scope))
+
+    def _choice(self, tree: Choice, scope: Where) -> Number:
+        return n3.chosen(self.truth(tree.condition, scope), self.number(tree.a, scope), self.number(tree.b, scope))
+
+    def _word(self, tree: Call, scope: Where) -> Number:
+        answer = _NUMBERS.get(tree.word)
+        return self.words.number(tree, scope) if answer is None else answer(self, tree, scope)
 
     def at_earlier(self, days: float) -> Evaluation:
         """The same questions with what was known `days` ago."""
@@ -174,12 +189,10 @@ class Evaluation:
 
     def _over_people(self, tree: Call, *, living: bool) -> Truths:
         state = self.truth(tree.parts[0], Where.PERSON)
-        asked = self.facts.lives_here if living else self.facts.home >= 0
-        home, n = self.facts.home, self.facts.n_households
-        surely = np.bincount(home[asked & (state == TRUE)], minlength=n) > 0
-        perhaps = np.bincount(home[asked & (state != FALSE)], minlength=n) > 0
         # Of a household whose people are not known, nobody can say that no one is concerned.
-        return n3.decided(surely, perhaps | (self.facts.n_members == 0))
+        facts = self.facts
+        found: Truths = _of_anybody(state, facts.home, facts.lives_here, living, facts.has_nobody)
+        return found
 
     def any_member(self, tree: Call, scope: Where) -> Truths:
         """`any_member(condition)`."""
@@ -206,11 +219,11 @@ class Evaluation:
             np.bincount(home, weights=np.where(np.isnan(end), 0.0, end)[living], minlength=n)
             for end in (amount.lo, amount.hi)
         )
-        nobody = self.facts.n_members == 0
+        nobody = self.facts.has_nobody
         return Number(np.where(nobody, -np.inf, lo), np.where(nobody, np.inf, hi))
 
     def _counted(self, surely: Ints, perhaps: Ints) -> Number:
-        nobody = self.facts.n_members == 0
+        nobody = self.facts.has_nobody
         return Number(surely.astype(np.float64), np.where(nobody, np.inf, perhaps.astype(np.float64)))
 
     def members(self, tree: Call, scope: Where) -> Number:
@@ -260,9 +273,9 @@ class Evaluation:
 
     def lives_in(self, tree: Call, scope: Where) -> Truths:
         """`lives_in("rural")`."""
-        residence = self.facts.history.residence
-        known = np.isin(residence.astype(str), RESIDENCES)
-        return n3.decided(residence == tree.name, (residence == tree.name) | ~known)
+        residence = self.facts.history.residence.tolist()
+        lives = np.array([each == tree.name for each in residence], np.bool_)
+        return n3.decided(lives, np.array([each not in RESIDENCES for each in residence], np.bool_))
 
     def coverage(self, tree: Call, scope: Where) -> Number:
         """`coverage`: unknown where the pack expects no source."""
@@ -278,11 +291,16 @@ class Evaluation:
 
     def living_item(self, tree: Call, scope: Where) -> Truths:
         """`living_item(3)`: bit 2 of the newest visit's record."""
-        bits = self.number(LIVING, scope)
+        told, value = self._living
+        is_set = told & (value & (1 << int(tree.numbers[0] - 1)) != 0)
+        return n3.decided(is_set, ~told)
+
+    @cached_property
+    def _living(self) -> tuple[Bools, Ints]:
+        """Which households the newest visit's record is known of, and that record."""
+        bits = self.number(LIVING)
         told = bits.is_known
-        value = np.where(told, bits.lo, 0).astype(np.int64)
-        is_set = told & ((value >> int(tree.numbers[0] - 1)) & 1 == 1)
-        return n3.decided(is_set, is_set | ~told)
+        return told, np.where(told, bits.lo, 0).astype(np.int64)
 
     def of_indicator(self, tree: Call, scope: Where) -> Truths:
         """`indicator("INC-02")`."""
@@ -331,27 +349,50 @@ class Evaluation:
 
     def evidence(self, tree: Tree, household: int) -> set[int]:
         """Visible rows (positions in the history) that a true condition of one household rests on."""
-        return {int(self.facts.seen.rows[row]) for row in self._behind(tree, Where.HOUSEHOLD, household, household)}
+        if household != self._told_last:
+            # Conditions share much of what they rest on, but only those of one household.
+            self._told_last = household
+            self._told.clear()
+        found = self._behind(tree, Where.HOUSEHOLD, household, household)
+        return set(self.facts.seen.rows[list(found)].tolist()) if found else found
 
     def _behind(self, tree: Tree, scope: Where, unit: int, household: int) -> set[int]:
-        if isinstance(tree, Call):
-            if WORDS[tree.word].takes is Takes.CODES:
-                return self.words.behind(tree, scope, unit, household)
-            if WORDS[tree.word].opens_person:
-                concerned = self._concerned(tree, self.facts.people(household)).tolist()
-                found = [self._behind(tree.parts[0], Where.PERSON, person, household) for person in concerned]
-                return set().union(*found)
-            if tree.word == "living_item":
-                return self.words.behind(LIVING, scope, unit, household)
-            if tree.word == "is_main_earner":
-                return set()
-            if tree.word == "indicator" and self.indicators is not None:
-                return self._visible(self.indicators.evidence(tree.name, household), household)
-            if tree.word == "dimensions_raised" and self.indicators is not None:
-                return self._visible(self.indicators.evidence_of_raised(tree.name, household), household)
-            if tree.word == "was":
-                return set()
-        if isinstance(tree, Logic) and tree.operation == "or":
+        found: set[int] = set()
+        for part in self._bases(tree):
+            key = (id(part), scope, unit)
+            rows = self._told.get(key)
+            if rows is None:
+                rows = self._told[key] = self._behind_one(part, scope, unit, household)
+            found |= rows
+        return found
+
+    def _bases(self, tree: Tree) -> tuple[Tree, ...]:
+        """What a tree rests on whatever the household: words, and where it depends the part on which it does."""
+        if id(tree) not in self._rests_on:
+            self._rests_on[id(tree)] = (tree, tuple({id(base): base for base in self._bases_of(tree)}.values()))
+        return self._rests_on[id(tree)][1]
+
+    def _bases_of(self, tree: Tree) -> Iterator[Tree]:
+        if isinstance(tree, Choice) or (isinstance(tree, Logic) and tree.operation == "or"):
+            yield tree
+        elif isinstance(tree, Call) and WORDS[tree.word].takes is Takes.CODES:
+            if self.words.has_rows(tree):
+                yield tree
+        elif isinstance(tree, Call) and tree.word == "living_item":
+            yield from self._bases_of(LIVING)
+        elif isinstance(tree, Call) and tree.word in ("is_main_earner", "was"):
+            return
+        elif isinstance(tree, Call) and (
+            WORDS[tree.word].opens_person or tree.word in ("indicator", "dimensions_raised")
+        ):
+            yield tree
+        else:
+            for part in self._parts(tree):
+                yield from self._bases(part)
+
+    def _behind_one(self, tree: Tree, scope: Where, unit: int, household: int) -> set[int]:
+        """What one of the `_bases` rests on."""
+        if isinstance(tree, Logic):
             true = [part for part in tree.parts if self.truth(part, scope)[unit] == TRUE]
             return set().union(*(self._behind(part, scope, unit, household) for part in true or tree.parts))
         if isinstance(tree, Choice):
@@ -359,7 +400,17 @@ class Evaluation:
             branches = [tree.a] if held == TRUE else [tree.b] if held == FALSE else [tree.a, tree.b]
             parts = [tree.condition, *branches] if held == TRUE else branches
             return set().union(*(self._behind(part, scope, unit, household) for part in parts))
-        return set().union(*(self._behind(part, scope, unit, household) for part in self._parts(tree)))
+        assert isinstance(tree, Call)
+        if WORDS[tree.word].takes is Takes.CODES:
+            return self.words.behind(tree, scope, unit, household)
+        if WORDS[tree.word].opens_person:
+            concerned = self._concerned(tree, self.facts.people(household)).tolist()
+            return set().union(*(self._behind(tree.parts[0], Where.PERSON, person, household) for person in concerned))
+        if self.indicators is None:
+            return set()
+        if tree.word == "indicator":
+            return self._visible(self.indicators.evidence(tree.name, household), household)
+        return self._visible(self.indicators.evidence_of_raised(tree.name, household), household)
 
     def _visible(self, rows: set[int], household: int) -> set[int]:
         """Positions in the history as positions among the visible rows."""
@@ -384,6 +435,19 @@ class Evaluation:
         if isinstance(tree, Negation):
             return (tree.a,)
         return (tree.condition, tree.a, tree.b) if isinstance(tree, Choice) else ()
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _of_anybody(state: Truths, home: Ints, lives_here: Bools, living: bool, is_open: Bools) -> Truths:
+    """By household, whether the state of a person is true; without a true one open where a state or `is_open` is."""
+    found = np.where(is_open, NOT_EVALUABLE, FALSE)
+    for person in range(len(state)):
+        at = home[person]
+        if at < 0 or state[person] == FALSE or (living and not lives_here[person]):
+            continue
+        if found[at] != TRUE:
+            found[at] = state[person]
+    return found
 
 
 Answered = Callable[[Evaluation, Call, Where], Truths]
@@ -416,6 +480,22 @@ _NUMBERS: dict[str, Counted] = {
     "at_least_zero": Evaluation.at_least_zero,
     "strongest": lambda e, tree, scope: n3.strongest([e.number(part, scope) for part in tree.parts]),
     "number": lambda e, tree, scope: n3.as_number(e.truth(tree.parts[0], scope)),
+}
+# How each sort of tree is answered where a condition or a number is asked for.
+_TRUTH_OF: dict[type[Tree], Callable[[Evaluation, Any, Where], Truths]] = {
+    Quantity: Evaluation._true_quantity,
+    Comparison: Evaluation._comparison,
+    Logic: Evaluation._logic,
+    Negation: Evaluation._negation,
+    Call: Evaluation._true_word,
+}
+_NUMBER_OF: dict[type[Tree], Callable[[Evaluation, Any, Where], Number]] = {
+    Literal: Evaluation._literal,
+    Param: Evaluation._param,
+    Quantity: Evaluation._quantity,
+    Arithmetic: Evaluation._arithmetic,
+    Choice: Evaluation._choice,
+    Call: Evaluation._word,
 }
 
 

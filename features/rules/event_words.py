@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from features.window import (
     ALWAYS,
     MICROS_PER_DAY,
     NEVER,
+    Micros,
     is_after,
     month_ends,
     months_before,
@@ -27,10 +29,16 @@ if TYPE_CHECKING:
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-WINDOW = ("days", "months", "from_days", "ahead_days", "this_year")
-FILTER = frozenset({"at_least", "at_most", "text_starts", "text_other_than"})
 FEWEST_MONTHS = 6
 EVER = Span(ALWAYS, NEVER)
+DECADE = 3652 * MICROS_PER_DAY
+# Decades from 1970, within the years that Python counts.
+EARLIEST, LAST = -196, 800
+
+
+@lru_cache(maxsize=256)
+def _month_edges(first: Micros, until: Micros, time_zone: str) -> Ints:
+    return np.array(month_ends(first, until, 1, time_zone), np.int64)
 
 
 class EventWords:
@@ -40,47 +48,47 @@ class EventWords:
         self.facts = facts
         self.terms = terms
         self.spells = Spells(facts)
+        self._matched: dict[int, tuple[Call, Ints, Ints]] = {}
 
     def truth(self, call: Call, scope: Where) -> Truths:
         """`happened`, `on_record`, `is_open`, `followed_by` or `near`."""
-        if call.word == "happened":
-            rows, doubtful = self._rows(call)
-            surely = self._flagged(rows, scope)
-            return decided(
-                surely,
-                surely | self._flagged(doubtful, scope) | ~self._silence_is_none(call.codes, scope, self._span(call)),
-            )
+        rows, doubtful = self._rows(call)
+        surely = self.facts.flagged(rows, scope)
         if call.word == "on_record":
-            surely = self._flagged(self._rows(call)[0], scope)
             return decided(surely, surely)
-        if call.word == "is_open":
+        if len(rows) and call.word == "is_open":
             surely = self.spells.running(call, scope)
-            return decided(surely, surely | ~self._silence_is_none(call.codes, scope, self._span(call)))
-        return self._followed_by(call, scope) if call.word == "followed_by" else self._near(call, scope)
+        elif len(rows) and call.word != "happened":
+            return self._followed_by(call, scope) if call.word == "followed_by" else self._near(call, scope)
+        perhaps = ~self._silence_is_none(call, scope)
+        return decided(surely, perhaps | self.facts.flagged(doubtful, scope) if len(doubtful) else perhaps)
 
     def number(self, call: Call, scope: Where) -> Number:
         """`count`, `total`, `largest` and the other words that give a number."""
-        if call.word in ("count", "reported_late", "months_with"):
-            return self._count(call, scope)
         if call.word == "total":
             return self._total(call, scope)
         if call.word == "variation":
             return self._variation(call, scope)
-        return self._one_value(call, scope)
+        rows, doubtful = self._rows(call)
+        if call.word in ("count", "reported_late", "months_with"):
+            return self._count(call, scope)
+        return self._one_value(call, scope) if len(rows) or len(doubtful) else self._no_value(call, scope)
 
     def newest(self, call: Call, scope: Where) -> Ints:
         """When the newest event behind the word happened; `ALWAYS` where none is."""
         return self.facts.newest(self._rows(call)[0], scope)
 
+    def has_rows(self, call: Call) -> bool:
+        """Whether anybody has an event that the word may rest on."""
+        return len(self._rows(call)[0]) > 0
+
     def behind(self, call: Call, scope: Where, unit: int, household: int) -> set[int]:
         """Positions among the visible rows that the word rests on for one household or person."""
-        facts = self.facts
-        first, last = facts.seen.starts[household], facts.seen.starts[household + 1]
-        inside = facts.rows_in(call.codes, self._span(call))
-        mine = inside[slice(*np.searchsorted(inside, (first, last)))]
-        if scope is Where.PERSON:
-            mine = mine[facts.person[mine] == unit]
-        rows = self._matching(call, mine)[0]
+        facts, rows = self.facts, self._rows(call)[0]
+        if len(rows):
+            rows = rows[slice(*rows.searchsorted(facts.seen.starts[household : household + 2]))]
+        if scope is Where.PERSON and len(rows):
+            rows = rows[facts.person[rows] == unit]
         if len(rows) == 0:
             return set()
         if call.word == "reported_late":
@@ -97,7 +105,7 @@ class EventWords:
         if isinstance(other, tuple):
             others = np.array(sorted(self.behind(Call("happened", codes=other), scope, unit, household)), np.int64)
             rows = self._paired(call, rows, others)
-        return {int(row) for row in rows}
+        return set(rows.tolist())
 
     def _paired(self, call: Call, rows: Ints, others: Ints) -> Ints:
         """Rows of the first codes with something after them, or near them, and what that is; without such a pair the
@@ -108,16 +116,17 @@ class EventWords:
 
     # -- which rows
 
-    def _span(self, call: Call) -> Span:
-        return self.facts.span({name: value for name, value in call.options if name in WINDOW})
-
     def _rows(self, call: Call) -> tuple[Ints, Ints]:
         """Rows that match, and rows that may match but do not say."""
-        return self._matching(call, self.facts.rows_in(call.codes, self._span(call)))
+        # By identity, as in `Evaluation`.
+        if id(call) not in self._matched:
+            rows = self.facts.rows_in(call.codes, self.facts.span(call.window))
+            self._matched[id(call)] = (call, *self._matching(call, rows))
+        return self._matched[id(call)][1:]
 
     def _matching(self, call: Call, rows: Ints) -> tuple[Ints, Ints]:
         facts = self.facts
-        if all(name not in FILTER for name, _ in call.options):
+        if not call.is_filtered or len(rows) == 0:
             return rows, rows[:0]
         keep, doubt = np.ones(len(rows), np.bool_), np.zeros(len(rows), np.bool_)
         for name, sign in (("at_least", 1.0), ("at_most", -1.0)):
@@ -157,18 +166,8 @@ class EventWords:
             starts[i, :-1] = [each.startswith(prefixes) for each in facts.history.texts]
         return starts[np.maximum(mine, 0), text], unknown
 
-    def _silence_is_none(self, codes: tuple[str, ...], scope: Where, span: Span) -> Bools:
-        # A code that this history's catalogue does not know can never be reported; its silence says nothing.
-        known = np.full(self.facts.units(scope), bool(self.facts.kinds(codes)), np.bool_)
-        for kind in self.facts.kinds(codes):
-            known &= self.facts.none_means_none(kind, scope, span)
-        return known
-
-    def _flagged(self, rows: Ints, scope: Where) -> Bools:
-        unit = self.facts.unit(rows, scope)
-        flags = np.zeros(self.facts.units(scope), np.bool_)
-        flags[unit[unit >= 0]] = True
-        return flags
+    def _silence_is_none(self, call: Call, scope: Where) -> Bools:
+        return self.facts.none_means_none(self.facts.kinds(call.codes), scope, self.facts.span(call.window))
 
     def _units(self, rows: Ints, scope: Where) -> tuple[Ints, Ints]:
         unit = self.facts.unit(rows, scope)
@@ -178,7 +177,9 @@ class EventWords:
 
     def _count(self, call: Call, scope: Where) -> Number:
         sure, doubtful = self._rows(call)
-        n = self.facts.units(scope)
+        n, complete = self.facts.units(scope), self._silence_is_none(call, scope)
+        if len(sure) == len(doubtful) == 0:
+            return Number(np.zeros(n), np.where(complete, 0.0, np.inf))
         if call.word == "reported_late":
             sure, doubtful = sure[self._late(call, sure)], doubtful[self._late(call, doubtful)]
         if call.word == "months_with":
@@ -186,7 +187,6 @@ class EventWords:
         else:
             lo = np.bincount(self._units(sure, scope)[1], minlength=n)
             more = lo + np.bincount(self._units(doubtful, scope)[1], minlength=n)
-        complete = self._silence_is_none(call.codes, scope, self._span(call))
         return Number(lo.astype(np.float64), np.where(complete, more.astype(np.float64), np.inf))
 
     def _late(self, call: Call, rows: Ints) -> Bools:
@@ -207,8 +207,10 @@ class EventWords:
         moments = self.facts.occurred[rows]
         if len(moments) == 0:
             return moments
-        edges = month_ends(int(moments.min()), int(moments.max()), 1, self.facts.history.time_zone)
-        return np.searchsorted(np.array(edges, np.int64), moments, side="right")
+        first, last = max(int(moments.min()) // DECADE, EARLIEST), min(int(moments.max()) // DECADE, LAST)
+        edges = _month_edges(first * DECADE, (last + 1) * DECADE, self.facts.history.time_zone)
+        month = np.searchsorted(edges, moments, side="right")
+        return np.asarray(month - month.min(), np.int64)
 
     def _month_back(self, rows: Ints) -> Ints:
         """Months back from the moment: 0 for the last one."""
@@ -219,23 +221,32 @@ class EventWords:
         return len(edges) - np.searchsorted(np.array(edges[::-1]), moments, side="right") - 1
 
     def _total(self, call: Call, scope: Where) -> Number:
-        n = self.facts.units(scope)
-        if not self.facts.kinds(call.codes):
+        facts, span, kinds = self.facts, self.facts.span(call.window), self.facts.kinds(call.codes)
+        n = facts.units(scope)
+        if not kinds:
             return Number.unknown(n)
         lo, hi = np.zeros(n), np.zeros(n)
-        for kind in self.facts.kinds(call.codes):
-            declared = self.facts.history.catalogue.kinds[kind]
-            part = Call(call.word, codes=(declared.code,), options=call.options)
-            rows, doubtful = self._rows(part)
+        takes, adds = (tuple(k for k in kinds if self._reaches(k)[i]) for i in (0, 1))
+        lo[~facts.none_means_none(takes, scope, span) if takes else facts.nobody[scope]] = -np.inf
+        hi[~facts.none_means_none(adds, scope, span) if adds else facts.nobody[scope]] = np.inf
+        for kind in kinds:
+            reported = facts.of_kinds_in((kind,), span)
+            if len(reported) == 0:
+                continue
+            rows, doubtful = self._matching(call, reported)
             rows, unit = self._units(rows, scope)
-            value = self.facts.value[rows]
+            value = facts.value[rows]
             sums = np.bincount(unit, weights=np.nan_to_num(value), minlength=n)
-            is_open = ~self.facts.none_means_none(kind, scope, self._span(call)) | self._flagged(doubtful, scope)
-            is_open |= np.bincount(unit, weights=np.isnan(value), minlength=n) > 0
-            least, most = declared.bounds or (-np.inf, np.inf)
-            lo += np.where(is_open & (least < 0), -np.inf, sums)
-            hi += np.where(is_open & (most > 0), np.inf, sums)
+            lo, hi = lo + sums, hi + sums
+            is_open = facts.flagged(np.concatenate([rows[np.isnan(value)], doubtful]), scope)
+            lo[is_open & (kind in takes)] = -np.inf
+            hi[is_open & (kind in adds)] = np.inf
         return Number(lo, hi)
+
+    def _reaches(self, kind: int) -> tuple[bool, bool]:
+        """Whether an amount that nobody told may lie below zero, and above."""
+        least, most = self.facts.history.catalogue.kinds[kind].bounds or (-np.inf, np.inf)
+        return least < 0, most > 0
 
     def _variation(self, call: Call, scope: Where) -> Number:
         months = call.option("months")
@@ -248,21 +259,26 @@ class EventWords:
         has = np.bincount(cell, minlength=n * width).reshape(n, width) > 0
         mean = totals.mean(axis=1)
         told = (has.sum(axis=1) >= FEWEST_MONTHS) & (mean > 0)
-        told &= has.all(axis=1) | self._silence_is_none(call.codes, scope, self._span(call))
+        told &= has.all(axis=1) | self._silence_is_none(call, scope)
         spread = totals.std(axis=1) / np.where(mean > 0, mean, 1.0)
         return Number(np.where(told, spread, 0.0), np.where(told, spread, np.inf))
+
+    def _no_value(self, call: Call, scope: Where) -> Number:
+        """What no event at all tells of one value: that it does not exist, where silence says so."""
+        complete = self._silence_is_none(call, scope)
+        return Number(np.where(complete, np.nan, -np.inf), np.where(complete, np.nan, np.inf))
 
     def _one_value(self, call: Call, scope: Where) -> Number:
         """`largest`, `smallest`, `latest`, `days_since`."""
         facts, n = self.facts, self.facts.units(scope)
         rows, doubtful = self._rows(call)
-        has, perhaps = self._flagged(rows, scope), self._flagged(doubtful, scope)
-        complete = self._silence_is_none(call.codes, scope, self._span(call))
+        has, perhaps = facts.flagged(rows, scope), facts.flagged(doubtful, scope)
+        complete = self._silence_is_none(call, scope)
         nothing = ~has & ~perhaps & complete
         if call.word == "days_since":
             newest = facts.newest(rows, scope)
             # One that may count, or that nobody reported, may have come later.
-            last = np.where(complete, np.maximum(newest, facts.newest(doubtful, scope)), self._span(call).end)
+            last = np.where(complete, np.maximum(newest, facts.newest(doubtful, scope)), facts.span(call.window).end)
             most, least = ((facts.as_of - each.astype(np.float64)) / MICROS_PER_DAY for each in (newest, last))
             return Number(
                 np.where(has, least, np.where(nothing, np.nan, -np.inf)),
@@ -306,8 +322,8 @@ class EventWords:
         first = facts.earliest(self._rows(call)[0], scope)
         newest = facts.newest(facts.within(facts.rows(then), Span(ALWAYS, facts.as_of)), scope)
         surely = is_after(newest, first) & (first != NEVER)
-        perhaps = ~self._silence_is_none(call.codes, scope, self._span(call)) | (
-            (first != NEVER) & ~self._silence_is_none(then, scope, EVER)
+        perhaps = ~self._silence_is_none(call, scope) | (
+            (first != NEVER) & ~facts.none_means_none(facts.kinds(then), scope, EVER)
         )
         return decided(surely, surely | perhaps)
 
@@ -331,8 +347,8 @@ class EventWords:
             is_near |= (neighbour >= 0) & (units[neighbour] == units) & reached
         surely = np.zeros(facts.units(scope), np.bool_)
         surely[units[is_near & ~is_other]] = True
-        perhaps = ~self._silence_is_none(call.codes, scope, self._span(call)) | (
-            self._flagged(rows, scope) & ~self._silence_is_none(to, scope, EVER)
+        perhaps = ~self._silence_is_none(call, scope) | (
+            facts.flagged(rows, scope) & ~facts.none_means_none(facts.kinds(to), scope, EVER)
         )
         return decided(surely, surely | perhaps)
 

@@ -17,6 +17,7 @@ from features.definition import Absent, Level
 from features.history import History, Visible, visible
 from features.household import NO_BIRTH
 from features.matrix import DAYS_PER_YEAR
+from features.rules.syntax import Option
 from features.rules.words import Where
 from features.window import (
     ALWAYS,
@@ -42,6 +43,13 @@ class Span(NamedTuple):
 
     start: Micros
     end: Micros
+
+
+class Proof(NamedTuple):
+    """Codes of which one must be on record, if there are any, and whether it must have been `before` the window."""
+
+    links: tuple[str, ...]
+    before: bool
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,8 @@ class Facts:
         home = self.seen.homes.household.copy()
         person = self.history.person[self.seen.rows]
         strangers = np.flatnonzero(self.is_personal & (np.append(home, -1)[person] < 0))
+        if len(strangers) == 0:
+            return home
         strangers = strangers[np.argsort(self.occurred[strangers], kind="stable")]
         home[person[strangers]] = self.household[strangers]
         return home
@@ -125,7 +135,8 @@ class Facts:
         left = self.rows_in(LEFT, Span(days_before(self.as_of, SPLIT_WITHIN_DAYS), self.as_of))
         asked = self.rows_in(APPLIED, Span(ALWAYS, self.as_of))
         died = set(self.person[self.rows_in(DIED, Span(ALWAYS, self.as_of))].tolist())
-        for row in left[(self.person[left] >= 0) & np.isin(self.household[left], self.household[asked])].tolist():
+        has_asked = self.flagged(asked, Where.HOUSEHOLD)
+        for row in left[(self.person[left] >= 0) & has_asked[self.household[left]]].tolist():
             applied = self.occurred[asked[self.household[asked] == self.household[row]]]
             before = Span(int(self.occurred[row]), days_before(int(self.occurred[row]), -SPLIT_BEFORE_DAYS))
             if is_between(applied, before.start, before.end).any() and self.person[row] not in died:
@@ -153,12 +164,12 @@ class Facts:
         return self.history.text[self.seen.rows]
 
     @cached_property
-    def _by_code(self) -> tuple[Ints, Ints]:
+    def _by_code(self) -> tuple[Ints, list[int]]:
         # A catalogue has some hundred kinds: sixteen bits, which numpy sorts by counting.
         code = self.history.code[self.seen.rows].astype(np.int16)
         order = np.argsort(code, kind="stable")
         starts = np.searchsorted(code[order], np.arange(len(self.history.catalogue.kinds) + 1))
-        return order, starts
+        return order, starts.tolist()
 
     def kinds(self, patterns: tuple[str, ...]) -> tuple[int, ...]:
         """Positions of the event kinds that the patterns name."""
@@ -166,13 +177,14 @@ class Facts:
 
     def rows(self, patterns: tuple[str, ...]) -> Ints:
         """Visible rows of these codes, by household and then in time order."""
-        kinds = self.kinds(patterns)
+        return self._of_kinds(self.kinds(patterns))
+
+    def _of_kinds(self, kinds: tuple[int, ...]) -> Ints:
         if kinds not in self._rows:
             order, starts = self._by_code
-            parts = [order[starts[k] : starts[k + 1]] for k in kinds]
-            if len(parts) == 1:
-                return parts[0]
-            self._rows[kinds] = np.sort(np.concatenate(parts)) if parts else np.zeros(0, np.int64)
+            parts = [order[starts[k] : starts[k + 1]] for k in kinds if starts[k] < starts[k + 1]]
+            found = parts[0] if len(parts) == 1 else np.sort(np.concatenate(parts)) if parts else self._no_rows
+            self._rows[kinds] = found
         return self._rows[kinds]
 
     @cached_property
@@ -180,22 +192,40 @@ class Facts:
         return {}
 
     @cached_property
+    def _no_rows(self) -> Ints:
+        return np.zeros(0, np.int64)
+
+    @cached_property
     def _rows_in(self) -> dict[tuple[tuple[int, ...], Span], Ints]:
         return {}
 
     def rows_in(self, patterns: tuple[str, ...], span: Span) -> Ints:
         """Visible rows of these codes that happened inside the span, by household and then in time order."""
-        key = (self.kinds(patterns), span)
+        return self.of_kinds_in(self.kinds(patterns), span)
+
+    def of_kinds_in(self, kinds: tuple[int, ...], span: Span) -> Ints:
+        """`rows_in` for kinds by their position."""
+        key = (kinds, span)
         if key not in self._rows_in:
-            self._rows_in[key] = self.within(self.rows(patterns), span)
+            rows = self._of_kinds(kinds)
+            self._rows_in[key] = self.within(rows, span) if len(rows) else rows
         return self._rows_in[key]
 
     def within(self, rows: Ints, span: Span) -> Ints:
         """Those of the rows that happened inside the span."""
         return rows[is_between(self.occurred[rows], span.start, span.end)]
 
-    def span(self, options: dict[str, object]) -> Span:
+    def span(self, window: tuple[tuple[str, Option], ...]) -> Span:
         """The window that keywords describe."""
+        if window not in self._spans:
+            self._spans[window] = self._span(dict(window))
+        return self._spans[window]
+
+    @cached_property
+    def _spans(self) -> dict[tuple[tuple[str, Option], ...], Span]:
+        return {}
+
+    def _span(self, options: dict[str, Option]) -> Span:
         zone = self.history.time_zone
         if "ahead_days" in options:
             return Span(self.as_of, days_before(self.as_of, -_number(options["ahead_days"])))
@@ -218,6 +248,25 @@ class Facts:
         """Household or person of rows; -1 for rows that are no person's here."""
         return self.household[rows] if scope is Where.HOUSEHOLD else self.person[rows]
 
+    def flagged(self, rows: Ints, scope: Where) -> Bools:
+        """Which households or persons have one of the rows."""
+        if len(rows) == 0:
+            return self.nobody[scope]
+        # The entry past the last is for rows of nobody.
+        flags = np.zeros(self.units(scope) + 1, np.bool_)
+        flags[self.unit(rows, scope)] = True
+        return flags[:-1]
+
+    @cached_property
+    def nobody(self) -> dict[Where, Bools]:
+        """False for every household or person; not to be changed."""
+        return {scope: np.zeros(self.units(scope), np.bool_) for scope in (Where.HOUSEHOLD, Where.PERSON)}
+
+    @cached_property
+    def everybody(self) -> dict[Where, Bools]:
+        """True for every household or person; not to be changed."""
+        return {scope: np.ones(self.units(scope), np.bool_) for scope in (Where.HOUSEHOLD, Where.PERSON)}
+
     @cached_property
     def _links(self) -> dict[tuple[tuple[str, ...], Where, Micros], Bools]:
         return {}
@@ -228,26 +277,43 @@ class Facts:
         if key not in self._links:
             kinds = self.history.catalogue.kinds
             span = Span(months_before(until, LINK_MONTHS, self.history.time_zone), until)
-            open_ones = tuple(kinds[k].code for k in self.kinds(patterns) if not kinds[k].is_authorised)
-            linked = np.zeros(self.units(scope), np.bool_)
-            if open_ones:
-                unit = self.unit(self.rows_in(open_ones, span), scope)
-                linked[unit[unit >= 0]] = True
-            self._links[key] = linked
+            open_ones = tuple(k for k in self.kinds(patterns) if not kinds[k].is_authorised)
+            self._links[key] = self.flagged(self.of_kinds_in(open_ones, span), scope)
         return self._links[key]
 
-    def none_means_none(self, kind: int, scope: Where, span: Span) -> Bools:
-        """For whom the silence of this kind of event inside the span means that nothing happened."""
-        declared = self.history.catalogue.kinds[kind]
-        n = self.units(scope)
-        if declared.silence is Absent.UNKNOWN:
-            return np.zeros(n, np.bool_)
-        if self.connected is not None and declared.department.source not in self.connected:
-            return np.zeros(n, np.bool_)
-        if not declared.linked_by:
-            return np.ones(n, np.bool_)
-        before = declared.linked_before and span.start != ALWAYS
-        return self.is_linked(declared.linked_by, scope, span.start if before else self.as_of)
+    @cached_property
+    def _silences(self) -> dict[tuple[tuple[int, ...], Where, Micros], Bools]:
+        return {}
+
+    def none_means_none(self, kinds: tuple[int, ...], scope: Where, span: Span) -> Bools:
+        """For whom the silence of all these kinds of events inside the span means that nothing happened."""
+        key = (kinds, scope, span.start)
+        if key not in self._silences:
+            # A code that this history's catalogue does not know can never be reported; its silence says nothing.
+            self._silences[key] = self._none_means_none({self._proofs[k] for k in kinds} or {None}, scope, span)
+        return self._silences[key]
+
+    def _none_means_none(self, proofs: set[Proof | None], scope: Where, span: Span) -> Bools:
+        if None in proofs:
+            return self.nobody[scope]
+        told = self.everybody[scope]
+        for proof in proofs:
+            if proof is not None and proof.links:
+                before = proof.before and span.start != ALWAYS
+                linked = self.is_linked(proof.links, scope, span.start if before else self.as_of)
+                told = linked if told is self.everybody[scope] else told & linked
+        return told
+
+    @cached_property
+    def _proofs(self) -> list[Proof | None]:
+        """For every kind of event what makes its silence mean that nothing happened, None where nothing does."""
+        return [
+            None
+            if kind.silence is Absent.UNKNOWN
+            or (self.connected is not None and kind.department.source not in self.connected)
+            else Proof(kind.linked_by, kind.linked_before)
+            for kind in self.history.catalogue.kinds
+        ]
 
     @cached_property
     def age_years(self) -> tuple[Floats, Floats]:
@@ -262,6 +328,11 @@ class Facts:
         """People known to live in each household."""
         return np.bincount(self.home[self.lives_here], minlength=self.n_households)
 
+    @cached_property
+    def has_nobody(self) -> Bools:
+        """Households of which nobody is known to live there."""
+        return np.asarray(self.n_members == 0, np.bool_)
+
     def members_aged(self, least: float, below: float) -> tuple[Ints, Ints]:
         """How many members are surely, and how many may be, of an age in `[least, below)`."""
         lo, hi = self.age_years
@@ -273,32 +344,26 @@ class Facts:
     @cached_property
     def sources_seen(self) -> dict[str, Bools]:
         """For every source, which households it reported about within 24 months, with events that show them."""
-        kinds = self.history.catalogue.kinds
         span = Span(months_before(self.as_of, LINK_MONTHS, self.history.time_zone), self.as_of)
-        found: dict[str, Bools] = {}
-        for source in sorted({kind.department.source for kind in kinds}):
-            codes = tuple(k.code for k in kinds if k.department.source == source and k.shows_household)
-            flags = np.zeros(self.n_households, np.bool_)
-            if codes:
-                flags[self.household[self.rows_in(codes, span)]] = True
-            found[source] = flags
-        return found
+        shows: dict[str, list[int]] = {}
+        for k, kind in enumerate(self.history.catalogue.kinds):
+            shows.setdefault(kind.department.source, []).extend([k] if kind.shows_household else [])
+        return {
+            source: self.flagged(self.of_kinds_in(tuple(kinds), span), Where.HOUSEHOLD)
+            for source, kinds in shows.items()
+        }
 
     def newest(self, rows: Ints, scope: Where) -> Ints:
         """When the newest of the rows happened, for each household or person; `ALWAYS` for none."""
-        unit = self.unit(rows, scope)
-        rows, unit = rows[unit >= 0], unit[unit >= 0]
-        newest = np.full(self.units(scope), ALWAYS, np.int64)
-        np.maximum.at(newest, unit, self.occurred[rows])
-        return newest
+        newest = np.full(self.units(scope) + 1, ALWAYS, np.int64)
+        np.maximum.at(newest, self.unit(rows, scope), self.occurred[rows])
+        return newest[:-1]
 
     def earliest(self, rows: Ints, scope: Where) -> Ints:
         """When the earliest of the rows happened, for each household or person; `NEVER` for none."""
-        unit = self.unit(rows, scope)
-        rows, unit = rows[unit >= 0], unit[unit >= 0]
-        earliest = np.full(self.units(scope), NEVER, np.int64)
-        np.minimum.at(earliest, unit, self.occurred[rows])
-        return earliest
+        earliest = np.full(self.units(scope) + 1, NEVER, np.int64)
+        np.minimum.at(earliest, self.unit(rows, scope), self.occurred[rows])
+        return earliest[:-1]
 
 
 def _number(value: object) -> float:

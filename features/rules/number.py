@@ -8,17 +8,22 @@ does not exist is false. So a part that is not known never counts as zero, and n
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
+Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Truths = npt.NDArray[np.int8]
 TRUE, FALSE, NOT_EVALUABLE = np.int8(1), np.int8(0), np.int8(-1)
+_YES, _NO, _OPEN = 1, 0, -1
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class Number:
     """One interval for each household or person: `lo <= value <= hi`.
 
@@ -65,33 +70,23 @@ class Number:
         return Number(self.lo - other.hi, self.hi - other.lo)
 
     def __mul__(self, other: Number) -> Number:
-        with np.errstate(invalid="ignore", over="ignore"):
-            corners = np.stack([a * b for a in (self.lo, self.hi) for b in (other.lo, other.hi)])
-        return self._spanned(other, corners)
+        return Number(*_product(self.lo, self.hi, other.lo, other.hi))
 
     def __truediv__(self, other: Number) -> Number:
         """Division by what may be zero or less is unknown."""
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            corners = np.stack([a / b for a in (self.lo, self.hi) for b in (other.lo, other.hi)])
-        corners[:, other.lo <= 0] = np.array([[-np.inf], [-np.inf], [np.inf], [np.inf]])
-        return self._spanned(other, corners)
-
-    def _spanned(self, other: Number, corners: Floats) -> Number:
-        """From the least to the greatest corner, where both numbers exist."""
-        exists = ~(np.isnan(self.lo) | np.isnan(other.lo))
-        # Zero times an unbounded number is zero here, as is one unbounded number by another: a bound is a limit.
-        corners = np.where(np.isnan(corners), 0.0, corners)
-        return Number(np.where(exists, corners.min(axis=0), np.nan), np.where(exists, corners.max(axis=0), np.nan))
+        return Number(*_quotient(self.lo, self.hi, other.lo, other.hi))
 
 
 def less(a: Number, b: Number) -> Truths:
     """`a < b`."""
-    return decided(a.hi < b.lo, a.lo < b.hi)
+    found: Truths = _less(a.lo, a.hi, b.lo, b.hi)
+    return found
 
 
 def at_most(a: Number, b: Number) -> Truths:
     """`a <= b`."""
-    return decided(a.hi <= b.lo, a.lo <= b.hi)
+    found: Truths = _at_most(a.lo, a.hi, b.lo, b.hi)
+    return found
 
 
 def greater(a: Number, b: Number) -> Truths:
@@ -109,9 +104,10 @@ def equal(a: Number, b: Number) -> Truths:
     return decided((a.hi <= b.lo) & (a.lo >= b.hi), (a.lo <= b.hi) & (b.lo <= a.hi))
 
 
-def decided(certain: npt.NDArray[np.bool_], possible: npt.NDArray[np.bool_]) -> Truths:
+def decided(certain: Bools, possible: Bools) -> Truths:
     """True where certain, false where not even possible, otherwise not evaluable."""
-    return np.where(certain, TRUE, np.where(possible, NOT_EVALUABLE, FALSE)).astype(np.int8)
+    found: Truths = _decided(certain, possible)
+    return found
 
 
 def both(a: Truths, b: Truths) -> Truths:
@@ -120,7 +116,8 @@ def both(a: Truths, b: Truths) -> Truths:
     >>> both(np.array([0, -1, 1], np.int8), np.array([-1, 1, 1], np.int8)).tolist()
     [0, -1, 1]
     """
-    return np.where((a == FALSE) | (b == FALSE), FALSE, np.minimum(a, b)).astype(np.int8)
+    found: Truths = _both(a, b)
+    return found
 
 
 def either(a: Truths, b: Truths) -> Truths:
@@ -129,23 +126,25 @@ def either(a: Truths, b: Truths) -> Truths:
     >>> either(np.array([1, -1, 0], np.int8), np.array([-1, 0, 0], np.int8)).tolist()
     [1, -1, 0]
     """
-    return negation(both(negation(a), negation(b)))
+    found: Truths = _either(a, b)
+    return found
 
 
 def negation(a: Truths) -> Truths:
     """Kleene's `not`."""
-    return np.where(a == NOT_EVALUABLE, NOT_EVALUABLE, 1 - a).astype(np.int8)
+    found: Truths = _negation(a)
+    return found
 
 
 def chosen(condition: Truths, a: Number, b: Number) -> Number:
     """`a` where the condition is true, `b` where it is false, and whatever either allows where it is not evaluable:
     anything, if only one of the two exists."""
-    either_lo, either_hi = np.minimum(a.lo, b.lo), np.maximum(a.hi, b.hi)
-    one_exists = np.isnan(a.lo) != np.isnan(b.lo)
-    either_lo, either_hi = np.where(one_exists, -np.inf, either_lo), np.where(one_exists, np.inf, either_hi)
-    lo = np.where(condition == TRUE, a.lo, np.where(condition == FALSE, b.lo, either_lo))
-    hi = np.where(condition == TRUE, a.hi, np.where(condition == FALSE, b.hi, either_hi))
-    return Number(lo, hi)
+    return Number(*_chosen(condition, a.lo, a.hi, b.lo, b.hi))
+
+
+def told(values: Floats) -> Number:
+    """Values of which NaN are unknown."""
+    return Number(*_told(values))
 
 
 def strongest(parts: list[Number]) -> Number:
@@ -166,3 +165,123 @@ def strongest(parts: list[Number]) -> Number:
 def as_number(truth: Truths) -> Number:
     """1 for true, 0 for false, somewhere between for what cannot be evaluated."""
     return Number((truth == TRUE).astype(np.float64), (truth != FALSE).astype(np.float64))
+
+
+# The operations that conditions are made of, each in one pass and one call: a service asks about few households at a
+# time, and then most of the time would go by between the steps of numpy.
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _as_many(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> int:
+    """How many there are of each."""
+    if len(a) != len(b):
+        raise ValueError("one side speaks of households and the other of persons")
+    return len(a)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _less(a_lo: Floats, a_hi: Floats, b_lo: Floats, b_hi: Floats) -> Truths:
+    found = np.empty(_as_many(a_lo, b_lo), np.int8)
+    for i in range(len(a_lo)):
+        found[i] = _YES if a_hi[i] < b_lo[i] else _OPEN if a_lo[i] < b_hi[i] else _NO
+    return found
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _at_most(a_lo: Floats, a_hi: Floats, b_lo: Floats, b_hi: Floats) -> Truths:
+    found = np.empty(_as_many(a_lo, b_lo), np.int8)
+    for i in range(len(a_lo)):
+        found[i] = _YES if a_hi[i] <= b_lo[i] else _OPEN if a_lo[i] <= b_hi[i] else _NO
+    return found
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _decided(certain: Bools, possible: Bools) -> Truths:
+    found = np.empty(_as_many(certain, possible), np.int8)
+    for i in range(len(certain)):
+        found[i] = _YES if certain[i] else _OPEN if possible[i] else _NO
+    return found
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _both(a: Truths, b: Truths) -> Truths:
+    found = np.empty(_as_many(a, b), np.int8)
+    for i in range(len(a)):
+        found[i] = _NO if a[i] == _NO or b[i] == _NO else min(a[i], b[i])
+    return found
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _either(a: Truths, b: Truths) -> Truths:
+    found = np.empty(_as_many(a, b), np.int8)
+    for i in range(len(a)):
+        found[i] = _YES if a[i] == _YES or b[i] == _YES else min(a[i], b[i])
+    return found
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _negation(a: Truths) -> Truths:
+    found = np.empty(len(a), np.int8)
+    for i in range(len(a)):
+        found[i] = _OPEN if a[i] == _OPEN else 1 - a[i]
+    return found
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _product(a_lo: Floats, a_hi: Floats, b_lo: Floats, b_hi: Floats) -> tuple[Floats, Floats]:
+    n = _as_many(a_lo, b_lo)
+    lo, hi = np.empty(n), np.empty(n)
+    for i in range(len(a_lo)):
+        ends = a_lo[i] * b_lo[i], a_lo[i] * b_hi[i], a_hi[i] * b_lo[i], a_hi[i] * b_hi[i]
+        exists = not (math.isnan(a_lo[i]) or math.isnan(b_lo[i]))
+        lo[i], hi[i] = _spanned(ends) if exists else (math.nan, math.nan)
+    return lo, hi
+
+
+@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _quotient(a_lo: Floats, a_hi: Floats, b_lo: Floats, b_hi: Floats) -> tuple[Floats, Floats]:
+    n = _as_many(a_lo, b_lo)
+    lo, hi = np.empty(n), np.empty(n)
+    for i in range(len(a_lo)):
+        ends = a_lo[i] / b_lo[i], a_lo[i] / b_hi[i], a_hi[i] / b_lo[i], a_hi[i] / b_hi[i]
+        exists = not (math.isnan(a_lo[i]) or math.isnan(b_lo[i]))
+        lo[i], hi[i] = _spanned(ends) if exists else (math.nan, math.nan)
+        if exists and b_lo[i] <= 0:
+            lo[i], hi[i] = -math.inf, math.inf
+    return lo, hi
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _spanned(ends: tuple[float, float, float, float]) -> tuple[float, float]:
+    """From the least to the greatest of the ends."""
+    lo, hi = math.inf, -math.inf
+    for end in ends:
+        # Zero times an unbounded number is zero here, as is one unbounded number by another: a bound is a limit.
+        known = 0.0 if math.isnan(end) else end
+        lo, hi = min(lo, known), max(hi, known)
+    return lo, hi
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _chosen(condition: Truths, a_lo: Floats, a_hi: Floats, b_lo: Floats, b_hi: Floats) -> tuple[Floats, Floats]:
+    n = _as_many(a_lo, b_lo)
+    lo, hi = np.empty(n), np.empty(n)
+    for i in range(n):
+        if condition[i] == _YES:
+            lo[i], hi[i] = a_lo[i], a_hi[i]
+        elif condition[i] == _NO:
+            lo[i], hi[i] = b_lo[i], b_hi[i]
+        elif math.isnan(a_lo[i]) != math.isnan(b_lo[i]):
+            lo[i], hi[i] = -math.inf, math.inf
+        else:
+            lo[i], hi[i] = min(a_lo[i], b_lo[i]), max(a_hi[i], b_hi[i])
+    return lo, hi
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _told(values: Floats) -> tuple[Floats, Floats]:
+    lo, hi = values.copy(), values.copy()
+    for i in range(len(values)):
+        if math.isnan(values[i]):
+            lo[i], hi[i] = -math.inf, math.inf
+    return lo, hi

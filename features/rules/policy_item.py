@@ -26,6 +26,8 @@ from features.rules.syntax import Call, Language, Tree, indicators_named, read_c
 FOLDER = Path(__file__).resolve().parent.parent / "policies"
 FACTS = "facts.yaml"
 CONDITIONS = ("when", "likely_when", "against_when", "against_unless", "receiving_when")
+# What holds on a day is worked out once; a service is asked about few days at a time.
+MOST_DAYS = 400
 _ID = re.compile(r"[A-Z]\d{2}")
 
 
@@ -129,8 +131,19 @@ class PolicyCatalogue:
     items: tuple[PolicyItem, ...]
     facts: Mapping[str, Fact]
 
+    @cached_property
+    def _days(self) -> dict[date, tuple[PolicyItem, ...]]:
+        return {}
+
     def in_force(self, on: date) -> tuple[PolicyItem, ...]:
         """The items of a day, each after those it follows or depends on."""
+        if on not in self._days:
+            if len(self._days) >= MOST_DAYS:
+                self._days.clear()
+            self._days[on] = self._ordered(on)
+        return self._days[on]
+
+    def _ordered(self, on: date) -> tuple[PolicyItem, ...]:
         open_ = {item.id: item for item in self.items if item.is_in_force(on)}
         ordered: dict[str, PolicyItem] = {}
         while open_:

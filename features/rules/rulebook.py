@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,20 +19,19 @@ from features.event import RESIDENCES
 from features.history import History
 from features.rules.evaluation import Evaluation
 from features.rules.facts import Facts
-from features.rules.indicator import FOLDER, Indicator, asks_for, read_indicators, read_quantities
-from features.rules.number import FALSE, NOT_EVALUABLE, TRUE, Number, Truths, as_number
+from features.rules.indicator import FOLDER, MODES, Indicator, asks_for, read_indicators, read_quantities
+from features.rules.number import FALSE, NOT_EVALUABLE, TRUE, Number, Truths, as_number, decided, either
 from features.rules.pack import Packs, PackVersion, read_packs
 from features.rules.parameter import ParameterKind, parameters
-from features.rules.policy_item import PolicyCatalogue, read_policies
+from features.rules.policy_item import MOST_DAYS, PolicyCatalogue, read_policies
 from features.rules.syntax import Definition, Language, indicators_named
+from features.rules.words import Where
 from features.window import Micros, day_of
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 RANKS: dict[str | None, int] = {"yellow": 1, "orange": 2, "red": 3}
-# What holds on a day is worked out once; a service is asked about few days at a time.
-MOST_DAYS = 400
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,24 @@ class InForce:
         return {indicator.id: indicator for indicator in self.indicators}
 
     @cached_property
+    def by_mode(self) -> dict[str, list[Indicator]]:
+        """Indicators by their mode."""
+        return {mode: [each for each in self.indicators if each.mode == mode] for mode in MODES}
+
+    @cached_property
+    def ranks(self) -> dict[str, Ints]:
+        """For each indicator the ranks that its levels bring, and last the 0 of no level."""
+        return {
+            each.id: np.array([RANKS.get(level.tier, 0) for level in each.levels] + [0], np.int64)
+            for each in self.indicators
+        }
+
+    @cached_property
+    def kept(self) -> dict[str, Any]:
+        """What others have worked out from the rules of the day alone, by a name of theirs."""
+        return {}
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over the indicators, quantities and policy items that count on the day; what was added for another
         day does not change it."""
@@ -157,11 +175,18 @@ class PackTerms:
         versions = [(self.packs.in_force(region, self.on), residence) for region, residence in distinct]
         return versions, np.array([position[key] for key in keys], np.int64)
 
+    @cached_property
+    def _numbers(self) -> dict[str, Floats]:
+        return {}
+
     def number(self, name: str) -> Floats:
-        """A number parameter by household, NaN where unknown."""
-        places, index = self._places
-        values = [pack.number(name, residence) for pack, residence in places]
-        return np.array([np.nan if value is None else value for value in values], np.float64)[index]
+        """A number parameter by household, NaN where unknown; not to be changed."""
+        if name not in self._numbers:
+            places, index = self._places
+            values = [pack.number(name, residence) for pack, residence in places]
+            told = np.array([np.nan if value is None else value for value in values], np.float64)
+            self._numbers[name] = told[index]
+        return self._numbers[name]
 
     def texts(self, name: str) -> list[tuple[str, ...] | None]:
         """A text parameter by household, None where unknown."""
@@ -180,10 +205,7 @@ class PackTerms:
         """Each pack version in use and the households it is for."""
         places, index = self._places
         versions = {id(pack): pack for pack, _ in places}
-        return [
-            (pack, np.isin(index, [i for i, (other, _) in enumerate(places) if other is pack]))
-            for pack in versions.values()
-        ]
+        return [(pack, np.array([other is pack for other, _ in places], np.bool_)[index]) for pack in versions.values()]
 
 
 Standing = Callable[["States"], Ints]
@@ -193,7 +215,8 @@ Standing = Callable[["States"], Ints]
 class States:
     """States of the indicators in force for all households of `facts`, computed when first asked for.
 
-    `standing` gives the rank (0 green to 3 red) that other triggers and points bring, for indicators that ask for it.
+    `standing` gives the rank (0 green to 3 red) that other triggers and points bring, for indicators that ask for it;
+    `kept` is what others have worked out from the states, by a name of theirs.
     """
 
     book: InForce
@@ -201,8 +224,11 @@ class States:
     terms: PackTerms
     standing: Standing
     _states: dict[str, tuple[Truths, Ints]] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
+    _floors: dict[str, Ints] = field(default_factory=dict)
     _earlier: dict[float, States] = field(default_factory=dict)
     _evidence: dict[tuple[str, int], set[int]] = field(default_factory=dict)
+    _told_last: int = -1
 
     @cached_property
     def evaluation(self) -> Evaluation:
@@ -227,8 +253,7 @@ class States:
                 for i, level in enumerate(indicator.levels):
                     truth = self.evaluation.truth(level.when)
                     reached[truth == TRUE] = i
-                    state = np.where(truth == NOT_EVALUABLE, NOT_EVALUABLE, state).astype(np.int8)
-                state[reached >= 0] = TRUE
+                    state = either(state, truth)
                 for pack, of in self.terms.by_pack:
                     if name in pack.indicators_off:
                         state[of], reached[of] = FALSE, -1
@@ -236,10 +261,10 @@ class States:
         return self._states[name]
 
     def floor(self, name: str) -> Ints:
-        """Rank of the tier that a trigger brings, 0 where it is not true or brings none."""
-        indicator = self.book.by_id[name]
-        ranks = np.array([RANKS.get(level.tier, 0) for level in indicator.levels] + [0], np.int64)
-        return ranks[self.level(name)]
+        """Rank of the tier that a trigger brings, 0 where it is not true or brings none; not to be changed."""
+        if name not in self._floors:
+            self._floors[name] = self.book.ranks[name][self.level(name)]
+        return self._floors[name]
 
     def newest(self, name: str) -> Ints:
         """When the newest event behind the reached level happened, `ALWAYS` for none."""
@@ -254,43 +279,41 @@ class States:
     def evidence(self, name: str, household: int) -> set[int]:
         """Positions in the history of the events that made an indicator true for a household; if it is not true,
         of the events it looked at."""
-        key = (name, household)
-        if key not in self._evidence:
+        if household != self._told_last:
+            # It is asked for again only while one household is told.
+            self._told_last = household
+            self._evidence.clear()
+        found = self._evidence.get((name, household))
+        if found is None:
             reached = int(self.level(name)[household])
-            self._evidence[key] = self.evaluation.evidence(self.book.by_id[name].levels[reached].when, household)
-        return self._evidence[key]
+            found = self.evaluation.evidence(self.book.by_id[name].levels[reached].when, household)
+            self._evidence[name, household] = found
+        return found
 
     def dimensions_raised(self, tier: str) -> tuple[Ints, Ints]:
         """Prefixes with a trigger of at least this tier, by household: surely, and perhaps. Indicators that
         themselves ask for others do not count."""
         wanted, left_out = RANKS[tier], self.book.about_others
-        n = self.facts.n_households
-        surely: dict[str, Bools] = {}
-        perhaps: dict[str, Bools] = {}
-        for indicator in self.book.indicators:
-            strong = [i for i, level in enumerate(indicator.levels) if RANKS.get(level.tier, 0) >= wanted]
-            if indicator.mode != "trigger" or indicator.id in left_out or not strong:
+        found: dict[str, Truths] = {}
+        for indicator in self.book.by_mode["trigger"]:
+            if indicator.id in left_out or self.book.ranks[indicator.id].max() < wanted:
                 continue
+            state = decided(self.floor(indicator.id) >= wanted, self.facts.nobody[Where.HOUSEHOLD])
+            for rank, level in zip(self.book.ranks[indicator.id], indicator.levels, strict=False):
+                if rank >= wanted:
+                    state = either(state, np.minimum(self.evaluation.truth(level.when), FALSE))
             prefix = indicator.prefix
-            true = np.isin(self.level(indicator.id), strong)
-            open_ = np.zeros(n, np.bool_)
-            for i in strong:
-                open_ |= self.evaluation.truth(indicator.levels[i].when) == NOT_EVALUABLE
-            surely[prefix] = surely.get(prefix, np.zeros(n, np.bool_)) | true
-            perhaps[prefix] = perhaps.get(prefix, np.zeros(n, np.bool_)) | true | open_
-        none = [np.zeros(n, np.bool_)]
-        return (
-            np.stack([*none, *surely.values()]).sum(axis=0),
-            np.stack([*none, *perhaps.values()]).sum(axis=0),
-        )
+            found[prefix] = either(found[prefix], state) if prefix in found else state
+        none = np.zeros(self.facts.n_households, np.int64)
+        states = np.stack([none, *found.values()])
+        return (states == TRUE).sum(axis=0), (states != FALSE).sum(axis=0)
 
     def evidence_of_raised(self, tier: str, household: int) -> set[int]:
         """Events behind the triggers that `dimensions_raised` counted for one household."""
         left_out = self.book.about_others
         found: set[int] = set()
-        for indicator in self.book.indicators:
-            counts = indicator.mode == "trigger" and indicator.id not in left_out
-            if counts and self.floor(indicator.id)[household] >= RANKS[tier]:
+        for indicator in self.book.by_mode["trigger"]:
+            if indicator.id not in left_out and self.floor(indicator.id)[household] >= RANKS[tier]:
                 found |= self.evidence(indicator.id, household)
         return found
 

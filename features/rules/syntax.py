@@ -6,12 +6,13 @@ import ast
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from features.catalogue import Catalogue
 from features.codes import matches
 from features.rules.arguments import out_of_reach, wrong_argument
 from features.rules.files import Node, RuleFileRefused
-from features.rules.words import CODE_KEYWORDS, TEXT_KEYWORDS, WORDS, Kind, Takes, Where, Word
+from features.rules.words import CODE_KEYWORDS, FILTER, TEXT_KEYWORDS, WINDOW, WORDS, Kind, Takes, Where, Word
 
 OPERATIONS: dict[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 COMPARISONS: dict[type[ast.cmpop], str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "=="}
@@ -55,7 +56,21 @@ class Call:
 
     def option(self, name: str) -> Option | None:
         """One keyword's value, None if it was not given."""
-        return dict(self.options).get(name)
+        return self._options.get(name)
+
+    @cached_property
+    def _options(self) -> dict[str, Option]:
+        return dict(self.options)
+
+    @cached_property
+    def window(self) -> tuple[tuple[str, Option], ...]:
+        """The keywords that say when."""
+        return tuple((name, value) for name, value in self.options if name in WINDOW)
+
+    @cached_property
+    def is_filtered(self) -> bool:
+        """Whether a keyword asks for more than a code and a window."""
+        return any(name in FILTER for name, _ in self.options)
 
 
 @dataclass(frozen=True)
@@ -173,6 +188,11 @@ def _parsed(node: Node, language: Language, wanted: Kind | None) -> tuple[Tree, 
 _ONE: dict[Tree, Tree] = {}
 
 
+def one(tree: Tree) -> Tree:
+    """The one object that stands for all expressions equal to this one."""
+    return _ONE.setdefault(tree, tree)
+
+
 class _Reader:
     def __init__(self, language: Language) -> None:
         self.language = language
@@ -184,7 +204,7 @@ class _Reader:
             raise _Unreadable("is nested too deeply; make a part of it a quantity", node.lineno)
         tree, kind = self.read(node)
         self.depth -= 1
-        return _ONE.setdefault(tree, tree), kind
+        return one(tree), kind
 
     def read(self, node: ast.expr) -> tuple[Tree, Kind]:
         readers: dict[type[ast.expr], Callable[..., tuple[Tree, Kind]]] = {

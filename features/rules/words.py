@@ -37,6 +37,9 @@ class Where(Enum):
     PERSON = "person"
     EITHER = "either"
 
+    # By identity, as they compare: answers are kept by who was asked, and an enum hashes its name in Python.
+    __hash__ = object.__hash__
+
 
 @dataclass(frozen=True)
 class Word:

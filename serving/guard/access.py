@@ -86,9 +86,10 @@ class Access:
 
     def _refuse_token_in_address(self, scope: Scope) -> None:
         """Addresses are written to logs and histories on the way; a token in one is no longer a secret."""
-        query = scope["query_string"].decode("latin-1")
+        if not scope["query_string"]:
+            return
         try:
-            given = parse_qsl(query, keep_blank_values=True, max_num_fields=1000)
+            given = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=1000)
         except ValueError:
             raise Malformed("the address has more than 1000 fields") from None
         for name, value in given:

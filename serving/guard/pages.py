@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from http.cookies import SimpleCookie
-from urllib.parse import parse_qs, urlsplit
+from unicodedata import category
+from urllib.parse import parse_qs, unquote_plus, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
@@ -22,6 +23,8 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 CSRF_FIELD = "csrf"
+# Control characters, format characters (which turn the direction of text, or have no width), and separators of lines.
+UNSEEN = frozenset({"Cc", "Cf", "Zl", "Zp"})
 MAX_FIELDS = 500
 YEAR_S = 365 * 86_400
 
@@ -42,6 +45,7 @@ class Pages:
         rule = scope.get(RULE)
         if scope["type"] != "http" or rule is None or not rule.is_page:
             return await self.app(scope, receive, send)
+        _refuse_unseen(scope)
         headers = Headers(scope=scope)
         state = scope["state"]
         state["lang"] = language_of(scope)
@@ -96,6 +100,14 @@ def cookie(name: str, value: str, scope: Scope, max_age_s: int | None = None) ->
     if scope.get("scheme") == "https":
         jar[name]["secure"] = True
     return jar[name].OutputString()
+
+
+def _refuse_unseen(scope: Scope) -> None:
+    """Refuse an address whose fields hold characters that nobody sees: they turn or hide the text around them where
+    a page repeats a field. No link or form of ours has any."""
+    query = scope["query_string"]
+    if query and any(category(character) in UNSEEN for character in unquote_plus(query.decode("latin-1"))):
+        raise Malformed("the address holds characters that cannot be seen")
 
 
 def _refuse_other_origin(headers: Headers) -> None:

@@ -77,9 +77,7 @@ class Problems:
             return
         if begun:
             raise refusal
-        # Only the pattern of an address of ours is written: a path may hold anything, and names of households.
-        known = scope[RULE].pattern if RULE in scope else "an address"
-        logger.info("refused %s on %s with %d field(s) named", refusal.status, known, len(refusal.errors))
+        scope.setdefault("state", {})["refusal"] = refusal.name
         await _reply(refusal, scope, send)
 
 

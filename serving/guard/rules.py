@@ -52,7 +52,7 @@ def _page(pattern: str, methods: tuple[str, ...], roles: frozenset[Role] = froze
 
 _ALL = (
     Rule("/livez", READ, is_ours=False),
-    Rule("/readyz", READ, is_ours=False),
+    Rule("/readyz", READ),
     Rule("/score", ("POST",), FIELD_WORK, needs_purpose=True, is_ours=False),
     Rule("/metrics", READ, ANYBODY, is_ours=False),
     Rule("/docs.json", READ, ANYBODY, is_ours=False),
@@ -61,6 +61,7 @@ _ALL = (
     _machine("/journal/head", READ, ANYBODY, purpose=False),
     _machine("/queue", READ, FIELD_WORK),
     _machine("/assessments/{assessment_id}", READ, FIELD_WORK),
+    _machine("/assessments/{assessment_id}/replay", READ, frozenset({Role.PLATFORM, Role.SUPERVISOR})),
     _machine("/households/{household_id}/assessments", READ, FIELD_WORK),
     _machine("/assessments/{assessment_id}/feedback", ("POST",), VISITORS),
     _machine("/assessments/{assessment_id}/concern", ("POST",), VISITORS),

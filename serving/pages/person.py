@@ -22,6 +22,7 @@ from serving.pages.person_view import PersonView, person_view
 from serving.pages.rendering import page
 from serving.pages.routes import reader_of
 from serving.pages.shown import Reader
+from serving.sessions import client_of
 
 PATH = "/person"
 What = Literal["correction", "contact", "objection"]
@@ -223,7 +224,8 @@ def _ask(request: Request, form: FormData) -> Response:
     marked = [str(name) for name in dict.fromkeys(form.getlist("facts")) if name in offered]
     if what == "correction" and not marked:
         return _shown(request, case, code, status=422, none_marked=True)
-    _desk(request).person_request(code, cast(What, what), marked if what == "correction" else [])
+    facts = marked if what == "correction" else []
+    _desk(request).person_request(code, cast(What, what), facts, client_of(request.scope))
     made = page(request, "person_done.html", words=WORDS, path=PATH, what=what, code=code)
     return _kept_private(made)
 
@@ -253,7 +255,7 @@ def _shown(request: Request, case: PersonCase, code: str, *, status: int = 200, 
 def _found(request: Request, code: str) -> PersonCase | None:
     """What a code opens; None for one that opens nothing. The desk stops whoever goes on guessing."""
     try:
-        return _desk(request).person(code)
+        return _desk(request).person(code, client_of(request.scope))
     except UnknownCase:
         return None
 

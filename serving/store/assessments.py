@@ -1,25 +1,32 @@
 """Assessments as they were told, the inputs they were made from, and the row that lists and orders them.
 
 A household's assessments are ordered by the moment they judge and, at the same moment, by when they came in. What is
-kept stays: the same assessment again changes nothing, except that one kept only as a row gets its record.
+kept stays: the same assessment again changes nothing, except that one kept only as a row gets its record. Whatever is
+kept has a line in an entry of the journal (`serving.store.assessment_lines`), and so has what was told again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Insert, and_, select
+from sqlalchemy import Connection, Insert, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import Table
 
 from features.window import Micros, as_of_moment
-from serving.store.documents import digest, packed, unpacked
+from serving.store import journal
+from serving.store.assessment_lines import AGAIN, KEPT, Line, line
+from serving.store.documents import sealed, unpacked
+from serving.store.journal import Entry, New
 from serving.store.tables import ASSESSMENTS, INPUTS
 
 Origin = Literal["call", "batch", "visit"]
+SCORE = "score"
+AT_A_TIME = 10_000
 
 
 @dataclass(frozen=True)
@@ -109,29 +116,88 @@ def kept_of(
     )
 
 
-def keep(connection: Connection, kept: Sequence[Kept], at: Micros) -> None:
-    """Keep assessments that came in at `at`. What is kept already stays as it is."""
-    keep_packed(connection, [_packed(each) for each in kept], at)
+def packed(kept: Kept) -> Packed:
+    """An assessment with its documents as they will lie in the store."""
+    record = None if kept.record is None else sealed(kept.record)
+    inputs = None if kept.inputs is None else sealed(kept.inputs)
+    return Packed(
+        **{name: getattr(kept, name) for name in _SUMMARY},
+        record=None if record is None else record.body,
+        record_sha256=None if record is None else record.sha256,
+        inputs=None if inputs is None else inputs.body,
+        inputs_sha256=None if inputs is None else inputs.sha256,
+    )
 
 
-def keep_packed(connection: Connection, kept: Sequence[Packed], at: Micros) -> None:
-    """The same for documents that are packed already."""
-    inputs = [
-        {"sha256": each.inputs_sha256, "household_id": each.household_id, "body": each.inputs}
+def keep(connection: Connection, kept: Sequence[Kept], at: Micros, new: New | None = None) -> Entry:
+    """Keep assessments that came in at `at`, with one entry of the journal. What is kept already stays as it is."""
+    new = New(SCORE, secrets.token_hex(16), {}) if new is None else new
+    return keep_all(connection, [(new, [packed(each) for each in kept])], at)[0]
+
+
+def keep_all(connection: Connection, told: Sequence[tuple[New, Sequence[Packed]]], at: Micros) -> list[Entry]:
+    """Keep what several calls were told, each with an entry of its own; of two that hold the same assessment the first
+    brings it. The body of an entry is completed with the number of assessments and their lines."""
+    key, last = journal.secret(connection), journal.head(connection).seq
+    there = _has_record(connection, {each.assessment_id for _, kept in told for each in kept})
+    entries, rows, records = [], list[dict[str, Any]](), list[dict[str, Any]]()
+    for seq, (new, kept) in enumerate(told, last + 1):
+        lines: dict[str, list[Line]] = {KEPT: [], AGAIN: []}
+        for each in kept:
+            is_row, is_record = _brings(each, there)
+            row = _columns(each, at) if is_row else None
+            said = line(key, each.assessment_id, row, each.inputs_sha256, each.record_sha256)
+            lines[KEPT if is_row or is_record else AGAIN].append(said)
+            if row is not None:
+                rows.append({**row, "journal_seq": seq, "record_seq": seq if is_record else None})
+            elif is_record:
+                records.append(
+                    {"of": each.assessment_id, "record_seq": seq, **{n: getattr(each, n) for n in _DOCUMENTS}}
+                )
+        found = {name: of for name, of in lines.items() if of}
+        entries.append(New(new.kind, new.subject, {**new.body, "n": len(kept), **found}))
+    _write(connection, [each for _, kept in told for each in kept], rows, records)
+    return journal.append_all(connection, entries, at)
+
+
+def _brings(kept: Packed, there: dict[str, bool]) -> tuple[bool, bool]:
+    """Whether an assessment brings its row, and whether its record; `there` is told that they are there now."""
+    had = there.get(kept.assessment_id)
+    is_record = kept.record is not None and not had
+    there[kept.assessment_id] = bool(had) or is_record
+    return had is None, is_record
+
+
+def _has_record(connection: Connection, names: Collection[str]) -> dict[str, bool]:
+    """Those of the assessments that are kept, and whether with their record."""
+    named, found = sorted(names), dict[str, bool]()
+    of = ASSESSMENTS.c
+    for first in range(0, len(named), AT_A_TIME):
+        chosen = of.assessment_id.in_(named[first : first + AT_A_TIME])
+        rows = connection.execute(select(of.assessment_id, of.record_sha256.is_not(None)).where(chosen))
+        found.update((row[0], bool(row[1])) for row in rows)
+    return found
+
+
+def _write(
+    connection: Connection, kept: Sequence[Packed], rows: list[dict[str, Any]], records: list[dict[str, Any]]
+) -> None:
+    wanted = {each["inputs_sha256"] for each in (*rows, *records)} - {None}
+    inputs = {
+        each.inputs_sha256: {"sha256": each.inputs_sha256, "household_id": each.household_id, "body": each.inputs}
         for each in kept
-        if each.inputs is not None
-    ]
+        if each.inputs is not None and each.inputs_sha256 in wanted
+    }
     if inputs:
-        connection.execute(_insert(connection, INPUTS).on_conflict_do_nothing(), inputs)
-    if kept:
-        new = _insert(connection, ASSESSMENTS)
+        connection.execute(_insert(connection, INPUTS).on_conflict_do_nothing(), list(inputs.values()))
+    if rows:
+        connection.execute(ASSESSMENTS.insert(), rows)
+    if records:
         # A row that a batch kept without its record takes the record of a later call.
-        gets_record = new.on_conflict_do_update(
-            index_elements=["assessment_id"],
-            set_={name: getattr(new.excluded, name) for name in ("record", "record_sha256", "inputs_sha256")},
-            where=and_(ASSESSMENTS.c.record.is_(None), new.excluded.record.is_not(None)),
+        names: dict[str, Any] = {name: bindparam(name) for name in (*_DOCUMENTS, "record_seq")}
+        connection.execute(
+            update(ASSESSMENTS).where(ASSESSMENTS.c.assessment_id == bindparam("of")).values(names), records
         )
-        connection.execute(gets_record, [_columns(each, at) for each in kept])
 
 
 def record(connection: Connection, assessment_id: str) -> dict[str, Any] | None:
@@ -187,18 +253,9 @@ def _insert(connection: Connection, table: Table) -> Any:
     return made
 
 
-def _packed(kept: Kept) -> Packed:
-    summary = {field.name: getattr(kept, field.name) for field in fields(Summary)}
-    return Packed(
-        **summary,
-        record=None if kept.record is None else packed(kept.record),
-        record_sha256=None if kept.record is None else digest(kept.record),
-        inputs=None if kept.inputs is None else packed(kept.inputs),
-        inputs_sha256=None if kept.inputs is None else digest(kept.inputs),
-    )
-
-
 def _columns(kept: Packed, at: Micros) -> dict[str, Any]:
-    columns = asdict(kept)
-    del columns["inputs"]
-    return columns | {"stored_at": at}
+    return {name: getattr(kept, name) for name in (*_SUMMARY, *_DOCUMENTS)} | {"stored_at": at}
+
+
+_SUMMARY = tuple(field.name for field in fields(Summary))
+_DOCUMENTS = ("record", "record_sha256", "inputs_sha256")

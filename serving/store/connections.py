@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -38,7 +38,7 @@ def engine(where: Address, busy_s: float, create: bool) -> Engine:
         event.listen(made, "begin", _begin_file)
     else:
         event.listen(made, "connect", _set_up_server)
-        event.listen(made, "begin", _begin_server(busy_s))
+        event.listen(made, "begin", _begin_server)
     return made
 
 
@@ -55,13 +55,16 @@ def _own_file(path: str, create: bool) -> None:
 def _set_up_file(connection: Any, _record: object) -> None:
     # The driver's own transactions start late and miss reads; they are begun below instead.
     connection.isolation_level = None
-    for pragma in ("synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON"):
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", "recursive_triggers=ON", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _begin_file(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("povrisk_writes", False)
+    options = connection.get_execution_options()
+    writes = options.get("povrisk_writes", False)
     connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
+    if "povrisk_waits_s" in options:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={_milliseconds(options)}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
@@ -72,10 +75,12 @@ def _set_up_server(connection: Any, _record: object) -> None:
     connection.autocommit = False
 
 
-def _begin_server(busy_s: float) -> Callable[[Connection], None]:
-    def begin(connection: Connection) -> None:
-        if connection.get_execution_options().get("povrisk_writes", False):
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(busy_s * 1000)}")
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER})")
+def _begin_server(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    if options.get("povrisk_writes", False):
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_milliseconds(options)}")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER})")
 
-    return begin
+
+def _milliseconds(options: Mapping[str, Any]) -> int:
+    return max(1, int(1000 * options["povrisk_waits_s"]))

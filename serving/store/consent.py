@@ -20,13 +20,16 @@ HUMAN_ONLY = ("objected", "opted_out")
 AT_A_TIME = 10_000
 
 
-def is_human_only(connection: Connection, household_ids: Collection[str]) -> set[str]:
-    """Those of the households that no machine may assess."""
+def is_human_only(connection: Connection, household_ids: Collection[str], *, up_to: int | None = None) -> set[str]:
+    """Those of the households that no machine may assess; `up_to`: as far as entries of the journal up to this one
+    tell."""
     named = list(household_ids)
     last: dict[str, str] = {}
     for first in range(0, len(named), AT_A_TIME):
         chosen = CONSENT.c.household_id.in_(named[first : first + AT_A_TIME])
         rows = select(CONSENT.c.household_id, CONSENT.c.what).where(chosen).order_by(CONSENT.c.journal_seq)
+        if up_to is not None:
+            rows = rows.where(CONSENT.c.journal_seq <= up_to)
         last.update((row.household_id, row.what) for row in connection.execute(rows))
     return {household_id for household_id, what in last.items() if what in HUMAN_ONLY}
 

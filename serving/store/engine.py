@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy import Connection, Engine, inspect, select
 from sqlalchemy import exc as failures
@@ -20,11 +22,12 @@ from sqlalchemy import exc as failures
 from serving.store import append_only, journal
 from serving.store.address import StoreRefused, address
 from serving.store.connections import engine
+from serving.store.migration import BEFORE, TABLES_BEFORE, migrate
 from serving.store.tables import ABOUT, METADATA
 
 __all__ = ["SCHEMA", "Store", "StoreDown", "StoreFault", "StoreRefused", "open_store"]
 
-SCHEMA = "store.v1"
+SCHEMA = "store.v2"
 BUSY_S = 5.0
 # SQLite names its failures, PostgreSQL numbers them: what another try, or a repaired disk, can put right.
 BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED", "55P03", "40")
@@ -55,20 +58,34 @@ class Store:
         self._busy_s = busy_s
         self._opened_by = os.getpid()
         self._turn = threading.Lock()
+        self._rests_until = 0.0
+
+    @property
+    def rests(self) -> bool:
+        """Whether the store was found away a moment ago, so that whoever can do without it need not wait again."""
+        return time.monotonic() < self._rests_until
+
+    def rest(self, seconds: float) -> None:
+        """Leave the store alone for so long; nobody is kept from using it all the same."""
+        self._rests_until = time.monotonic() + seconds
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, wait_s: float | None = None) -> Iterator[Connection]:
         """A connection for one writer. All of it is committed at the end, or nothing. Raises `StoreDown`, `StoreFault`.
 
-        Another writer, also in another process, waits until this one has ended.
+        Another writer, also in another process, waits until this one has ended: at most `wait_s`, without it as long
+        as the store was opened with.
         """
         self._after_fork()
-        if not self._turn.acquire(timeout=self._busy_s):
+        wait_s = self._busy_s if wait_s is None else wait_s
+        until = time.monotonic() + wait_s
+        if not self._turn.acquire(timeout=wait_s):
             raise StoreBusy("the store is busy: other writers held it too long")
         try:
             with _told(), self._engine.connect() as connection:
-                level = {} if self._is_file else {"isolation_level": "READ COMMITTED"}
-                with connection.execution_options(povrisk_writes=True, **level).begin():
+                level: dict[str, Any] = {} if self._is_file else {"isolation_level": "READ COMMITTED"}
+                waits = max(0.001, until - time.monotonic())
+                with connection.execution_options(povrisk_writes=True, povrisk_waits_s=waits, **level).begin():
                     yield connection
         finally:
             self._turn.release()
@@ -81,6 +98,23 @@ class Store:
             level = {} if self._is_file else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
             with connection.execution_options(**level).begin():
                 yield connection
+
+    def scrub(self) -> bool:
+        """Write a SQLite file anew without what was deleted, and empty its log. Whether that was done: a server keeps
+        its own house, and a file that others use can be written anew later. Raises `StoreDown`, `StoreFault`."""
+        if not self._is_file:
+            return False
+        with _told(), self._engine.connect() as connection:
+            cursor = connection.connection.cursor()
+            cursor.execute("PRAGMA query_only=OFF")
+            cursor.execute(f"PRAGMA busy_timeout={int(1000 * self._busy_s)}")
+            try:
+                cursor.execute("VACUUM")
+                return not cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            except sqlite3.OperationalError as failure:
+                if failure.sqlite_errorname.startswith(BUSY):
+                    return False
+                raise StoreDown("the store's file could not be written anew; is there room for a second one?") from None
 
     def close(self) -> None:
         """Close every connection that is not in use. The store may be used again, and then opens new ones."""
@@ -116,43 +150,53 @@ def open_store(url: str, *, busy_s: float = BUSY_S, create: bool = True) -> Stor
 
 
 def _prepare(store: Store, create: bool) -> None:
-    """The tables, their triggers, the schema and the key of the digests: made in one transaction, or found.
+    """The tables, their triggers, the schema and the key of the digests: made in one transaction, or found. A store of
+    the schema before becomes one of the present schema.
 
     Triggers that somebody has dropped are put back, and the journal says so.
     """
     if store._is_file:
         _log_ahead(store)
     with store.reading() as connection:
-        is_ours = _is_ours(connection)
-        ready = is_ours and not append_only.missing(connection)
-    if not create and not is_ours:
+        schema = _schema(connection)
+        ready = schema == SCHEMA and not append_only.missing(connection)
+    if not create and schema is None:
         raise StoreRefused("there is no store at this address")
+    if not create and schema != SCHEMA:
+        raise StoreRefused(f"the store is of schema {schema}; start the service with it once, which makes it {SCHEMA}")
     if ready or not create:
         return
     with store.writing() as connection:
-        is_new = not _is_ours(connection)
-        if is_new:
+        schema = _schema(connection)
+        if schema is None:
             METADATA.create_all(connection)
             facts = {"schema": SCHEMA, "key": secrets.token_hex(32)}
             connection.execute(ABOUT.insert(), [{"name": name, "value": value} for name, value in facts.items()])
-        if append_only.protect(connection) and not is_new:
-            from serving.clock import now
-            from serving.settings import current
+        elif schema == BEFORE:
+            migrate(connection, SCHEMA, _moment())
+        if append_only.protect(connection) and schema == SCHEMA:
+            journal.append(connection, "guards_restored", "store", {}, _moment())
 
-            journal.append(connection, "guards_restored", "store", {}, now(current()))
+
+def _moment() -> int:
+    from serving.clock import now
+    from serving.settings import current
+
+    return now(current())
 
 
-def _is_ours(connection: Connection) -> bool:
-    """Whether the tables are there. Raises `StoreRefused` for tables of another version or of something else."""
+def _schema(connection: Connection) -> str | None:
+    """The schema of the tables that are there, if any. Raises `StoreRefused` for tables of another version or of
+    something else."""
     there = set(inspect(connection).get_table_names()) & set(METADATA.tables)
     if not there:
-        return False
+        return None
     found = None
     if ABOUT.name in there:
         found = connection.scalar(select(ABOUT.c.value).where(ABOUT.c.name == "schema"))
-    if found != SCHEMA or there != set(METADATA.tables):
+    if (found, there) not in ((SCHEMA, set(METADATA.tables)), (BEFORE, TABLES_BEFORE)):
         raise StoreRefused(f"the database holds tables that are not a store of schema {SCHEMA}; name an empty one")
-    return True
+    return str(found)
 
 
 def _log_ahead(store: Store) -> None:

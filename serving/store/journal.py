@@ -1,26 +1,28 @@
 """The journal: one entry for everything that was recorded, each carrying the hash of the one before.
 
 An entry holds digests and counts, never a name or an answer. `append` writes the rows of an entry together with it, so
-that no row of `tables.COVERED` can be changed, added or removed, by whatever program, without `verify` naming the
-entry. Whoever rewrites the rows, the entries and all hashes after them is found by a head that was kept elsewhere.
+that no row of `tables.COVERED` can be changed, added or removed, by whatever program, without `verify`
+(`serving.store.verification`) naming the entry. Assessments have lines in the entries that brought them
+(`serving.store.assessments`). Whoever rewrites the rows, the entries and all hashes after them is found by a head that
+was kept elsewhere.
 
 The hash of an entry is the SHA-256 of the canonical JSON (`serving.store.documents`) of
-`[seq, at, kind, subject, body, previous]`. The digest of rows is keyed (HMAC) by a secret of the store: without it,
-somebody who holds the journal could try all households for the one whose row has a digest.
+`[seq, at, kind, subject, body, previous]`. Digests of rows and documents are keyed (HMAC) by a secret of the store:
+without it, somebody who holds the journal could try all households for the one whose row has a digest. Whoever is shown
+the secret later can check every digest of the past: none of them can be made to fit something else.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Connection, Double, Row, Table, func, select
+from sqlalchemy import Connection, Double, Row, Table, select
 
 from serving.store.documents import digest, written
-from serving.store.tables import ABOUT, COVERED, JOURNAL
+from serving.store.tables import ABOUT, JOURNAL
 
 if TYPE_CHECKING:
     # It brings numpy and pandas, which `povrisk journal` does not wait for.
@@ -49,12 +51,13 @@ class Head(NamedTuple):
     at: Micros
 
 
-class Verified(NamedTuple):
-    """How many entries were read; the first that is wrong or missing, and what is wrong with it."""
+class New(NamedTuple):
+    """An entry to write. `subject` is what it is about: a random number of ours, never one of a household. `body` holds
+    digests and counts."""
 
-    entries: int
-    first_bad: int | None
-    problem: str | None
+    kind: str
+    subject: str
+    body: Mapping[str, Any]
 
 
 def append(
@@ -67,24 +70,35 @@ def append(
 ) -> Entry:
     """Add an entry, and the rows that came with it, in the writer's transaction.
 
-    `subject` is what the entry is about: a random number of ours, never one of a household. `body` holds digests and
-    counts. `rows` go into tables of `tables.COVERED`, complete but for their `journal_seq`.
+    `rows` go into tables of `tables.COVERED`, complete but for their `journal_seq`.
     """
-    last = head(connection)
-    seq = last.seq + 1
+    given = {table: list(of) for table, of in (rows or {}).items() if of}
     whole = dict(body)
+    if given:
+        key = secret(connection)
+        whole[ROWS] = {table.name: seal(key, [as_kept(table, row) for row in of]) for table, of in given.items()}
+    entry = append_all(connection, [New(kind, subject, whole)], at)[0]
+    for table, of in given.items():
+        connection.execute(table.insert(), [{**row, **as_kept(table, row), "journal_seq": entry.seq} for row in of])
+    return entry
+
+
+def append_all(connection: Connection, new: Sequence[New], at: Micros) -> list[Entry]:
+    """Add entries without rows, one after the other."""
+    last = head(connection)
+    previous, found, rows = last.hash, list[Entry](), []
+    for seq, each in enumerate(new, last.seq + 1):
+        text = written(each.body)
+        hashed = hashlib.sha256(
+            f"[{seq},{at},{written(each.kind)},{written(each.subject)},{text},{written(previous)}]".encode()
+        ).hexdigest()
+        told = {"seq": seq, "at": at, "kind": each.kind, "subject": each.subject, "body": text}
+        rows.append({**told, "previous": previous, "hash": hashed})
+        found.append(Entry(seq, hashed))
+        previous = hashed
     if rows:
-        key = _key(connection)
-        whole[ROWS] = {
-            table.name: _sealed(key, [_row(table, row) for row in given]) for table, given in rows.items() if given
-        }
-    hashed = entry_hash(seq, at, kind, subject, whole, last.hash)
-    entry = {"seq": seq, "at": at, "kind": kind, "subject": subject, "body": written(whole)}
-    connection.execute(JOURNAL.insert(), {**entry, "previous": last.hash, "hash": hashed})
-    for table, given in (rows or {}).items():
-        if given:
-            connection.execute(table.insert(), [{**row, **_row(table, row), "journal_seq": seq} for row in given])
-    return Entry(seq, hashed)
+        connection.execute(JOURNAL.insert(), rows)
+    return found
 
 
 def head(connection: Connection) -> Head:
@@ -93,6 +107,11 @@ def head(connection: Connection) -> Head:
         select(JOURNAL.c.seq, JOURNAL.c.hash, JOURNAL.c.at).order_by(JOURNAL.c.seq.desc()).limit(1)
     ).first()
     return Head(*found) if found else Head(0, GENESIS, 0)
+
+
+def entry(connection: Connection, seq: int) -> Row[Any] | None:
+    """One entry as it lies in the journal."""
+    return connection.execute(select(JOURNAL).where(JOURNAL.c.seq == seq)).first()
 
 
 def entries(connection: Connection) -> Iterator[Row[Any]]:
@@ -109,90 +128,22 @@ def entry_hash(seq: int, at: Micros, kind: str, subject: str, body: Mapping[str,
     return digest([seq, at, kind, subject, body, previous])
 
 
-def verify(
-    connection: Connection, exported: Head | None = None, *, progress: Callable[[int, int], None] | None = None
-) -> Verified:
-    """Recompute every hash and every digest of rows; stop at the first that is wrong.
-
-    `exported` is a head that was kept elsewhere: the journal must still hold it. `progress` is told `(done, total)`.
-    """
-    total = connection.scalar(select(func.count()).select_from(JOURNAL)) or 0
-    key = connection.scalar(select(ABOUT.c.value).where(ABOUT.c.name == "key")) or ""
-    streams = [_Stream(connection, table) for table in COVERED]
-    previous, seen = GENESIS, 0
-    for entry in entries(connection):
-        problem = _problem(entry, seen + 1, previous) or _uncovered(entry, streams, key)
-        if problem is None and exported is not None and entry.seq == exported.seq and entry.hash != exported.hash:
-            problem = f"entry {entry.seq} is not the one of the exported head: the journal was rewritten"
-        if problem is not None:
-            return Verified(seen, seen + 1, problem)
-        previous, seen = entry.hash, entry.seq
-        if progress is not None and (seen % CHUNK == 0 or seen == total):
-            progress(seen, total)
-    return _end(seen, streams, exported)
+def secret(connection: Connection) -> str:
+    """The key of the store's digests, made with it. Empty where somebody took it away."""
+    return str(connection.scalar(select(ABOUT.c.value).where(ABOUT.c.name == "key")) or "")
 
 
-def _end(seen: int, streams: Sequence[_Stream], exported: Head | None) -> Verified:
-    if exported is not None and exported.seq > seen:
-        return Verified(seen, seen + 1, f"the journal ends at {seen}, the exported head is {exported.seq}")
-    for stream in streams:
-        if stream.next_seq is not None:
-            return Verified(seen, seen + 1, f"{stream.table.name} holds a row that no entry brought")
-    return Verified(seen, None, None)
+def keyed(key: str, text: str) -> str:
+    """The keyed digest of a text, hexadecimal."""
+    return hmac.digest(key.encode(), text.encode(), hashlib.sha256).hex()
 
 
-def _problem(entry: Row[Any], expected: int, previous: str) -> str | None:
-    """What is wrong with an entry itself or with its place in the chain."""
-    if entry.seq != expected:
-        return f"entry {expected} is missing"
-    if entry.previous != previous:
-        return f"entry {entry.seq} does not follow the one before"
-    try:
-        body = json.loads(entry.body)
-        hashed = entry_hash(entry.seq, entry.at, entry.kind, entry.subject, body, entry.previous)
-        is_whole = hashed == entry.hash and written(body) == entry.body
-    except ValueError:
-        is_whole = False
-    return None if is_whole else f"entry {entry.seq} was changed"
+def seal(key: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The count and the keyed digest of rows, in whatever order they come."""
+    return {"n": len(rows), "hmac_sha256": keyed(key, "\n".join(sorted(map(written, rows))))}
 
 
-def _uncovered(entry: Row[Any], streams: Sequence[_Stream], key: str) -> str | None:
-    """What is wrong with the rows of an entry: the digests it holds must be those of the rows that are there."""
-    told = json.loads(entry.body).get(ROWS, {})
-    for stream in streams:
-        if stream.next_seq is not None and stream.next_seq < entry.seq:
-            return f"{stream.table.name} holds a row that no entry brought"
-        rows = stream.rows_of(entry.seq)
-        found = _sealed(key, rows) if rows else None
-        if found != told.get(stream.table.name):
-            return f"rows of {stream.table.name} that entry {entry.seq} brought were changed, added or removed"
-    return None
-
-
-class _Stream:
-    """The rows of one table in the order of their entries, read in chunks beside the journal."""
-
-    def __init__(self, connection: Connection, table: Table) -> None:
-        self.table = table
-        ordered = select(table).order_by(table.c.journal_seq)
-        self._rows = iter(connection.execute(ordered, execution_options=IN_CHUNKS).mappings())
-        self._next = next(self._rows, None)
-
-    @property
-    def next_seq(self) -> int | None:
-        """The entry of the row that comes next."""
-        return None if self._next is None else self._next["journal_seq"]
-
-    def rows_of(self, seq: int) -> list[dict[str, Any]]:
-        """The rows of one entry; they are passed by."""
-        found = []
-        while self._next is not None and self._next["journal_seq"] == seq:
-            found.append(_row(self.table, self._next))
-            self._next = next(self._rows, None)
-        return found
-
-
-def _row(table: Table, row: Mapping[Any, Any]) -> dict[str, Any]:
+def as_kept(table: Table, row: Mapping[Any, Any]) -> dict[str, Any]:
     """What a digest is taken of: every column but the entry's number, as it will be read back; null where a row does
     not say."""
     found = {column.name: row.get(column.name) for column in table.columns if column.name != "journal_seq"}
@@ -201,13 +152,3 @@ def _row(table: Table, row: Mapping[Any, Any]) -> dict[str, Any]:
             # SQLite keeps no negative zero, and an amount may come as a whole number.
             found[name] = float(value) + 0.0
     return found
-
-
-def _sealed(key: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The count and the keyed digest of rows, in whatever order they come."""
-    lines = "\n".join(sorted(map(written, rows)))
-    return {"n": len(rows), "hmac_sha256": hmac.new(key.encode(), lines.encode(), hashlib.sha256).hexdigest()}
-
-
-def _key(connection: Connection) -> str:
-    return str(connection.execute(select(ABOUT.c.value).where(ABOUT.c.name == "key")).scalar_one())

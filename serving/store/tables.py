@@ -1,9 +1,9 @@
 """The tables of the store, the same in SQLite and in PostgreSQL.
 
-What a person said is only ever added to: the tables named in `APPEND_ONLY` refuse change and deletion
-(`serving.store.append_only`), and each of their rows names the entry of the journal that holds its digest
-(`journal_seq`). Moments are microseconds since 1970 in UTC, days are texts `YYYY-MM-DD`, and long documents are
-compressed JSON.
+What a person said is only ever added to: the tables named in `APPEND_ONLY` refuse change, and deletion but by an
+erasure (`serving.store.append_only`); each of their rows names the entry of the journal that holds its digest
+(`journal_seq`). An assessment names the entry that brought its row and the one that brought its documents. Moments are
+microseconds since 1970 in UTC, days are texts `YYYY-MM-DD`, and long documents are compressed JSON.
 
 Four tables hold what comes back from a visit and are never merged: what was verified of the record, what the visitor
 thinks, what was done, and what came of it. Only the last can become a label, and only its rows of kind `register`.
@@ -46,7 +46,8 @@ INPUTS = Table(
     Column("body", LargeBinary, nullable=False),
 )
 
-# `origin` is call, batch or visit. `record` is the whole assessment; null where a batch kept only its row.
+# `origin` is call, batch or visit. `record` is the whole assessment; null where a batch kept only its row. `record_seq`
+# is the entry of the journal that holds the digests of record and inputs: a later one where they came after the row.
 ASSESSMENTS = Table(
     "assessments",
     METADATA,
@@ -70,7 +71,17 @@ ASSESSMENTS = Table(
     Column("inputs_sha256", String(64), ForeignKey("inputs.sha256")),
     Column("record", LargeBinary),
     Column("record_sha256", String(64)),
-    Index("assessments_of_household", "household_id", "seq"),
+    Column("journal_seq", BigInteger),
+    Column("record_seq", BigInteger),
+    Index("assessments_in_order", "household_id", "as_of", "seq"),
+    Index(
+        "visits_of_household",
+        "household_id",
+        sqlite_where=text("origin = 'visit'"),
+        postgresql_where=text("origin = 'visit'"),
+    ),
+    Index("assessments_of_entry", "journal_seq"),
+    Index("records_of_entry", "record_seq"),
 )
 
 # The order of `models.visit_list`, least first.
@@ -274,8 +285,24 @@ JOURNAL = Table(
     Column("hash", String(64), nullable=False, unique=True),
 )
 
+# What was erased, without a word of what it said: the `entry` that brought it, and the count and keyed digest of the
+# rows that went. `what` is a table of `ERASABLE`, or `assessments` and `records`, of which one `item` (the assessment)
+# goes at a time. A row here opens the triggers for the rows it names, and for no other.
+ERASED = Table(
+    "erased",
+    METADATA,
+    Column("entry", BigInteger, primary_key=True, autoincrement=False),
+    Column("what", String(16), primary_key=True),
+    Column("item", String(64), primary_key=True),
+    Column("n", Integer, nullable=False),
+    Column("hmac", String(64), nullable=False),
+    _journal_seq(),
+)
+
 # The store's own facts: the schema it was made with, the key of its digests, the visits a month it was loaded for.
 ABOUT = Table("about", METADATA, Column("name", String(40), primary_key=True), Column("value", Text, nullable=False))
 
-COVERED = (REVIEWS, VERIFICATION, JUDGEMENT, ACTION, OUTCOME, VISIT_EVENTS, CONSENT, CONCERNS, PERSON_REQUESTS)
+COVERED = (REVIEWS, VERIFICATION, JUDGEMENT, ACTION, OUTCOME, VISIT_EVENTS, CONSENT, CONCERNS, PERSON_REQUESTS, ERASED)
 APPEND_ONLY = (*COVERED, JOURNAL)
+# Children before the reviews they belong to: the order in which rows can go.
+ERASABLE = (VERIFICATION, JUDGEMENT, ACTION, REVIEWS, OUTCOME, VISIT_EVENTS, CONSENT, CONCERNS, PERSON_REQUESTS)

@@ -30,11 +30,12 @@ class Found(NamedTuple):
 
 
 def visit_events(
-    connection: Connection, household_ids: Collection[str], until: Micros | None = None
+    connection: Connection, household_ids: Collection[str], until: Micros | None = None, *, up_to: int | None = None
 ) -> dict[str, list[dict[str, Any]]]:
     """The events that visits added, by household, oldest first, in the form of `POST /score`.
 
-    `until`: only those recorded by that moment. Households without any are left out.
+    `until`: only those recorded by that moment. `up_to`: only those that entries of the journal up to this one brought.
+    Households without any are left out.
     """
     named, found = list(household_ids), dict[str, list[dict[str, Any]]]()
     of = VISIT_EVENTS.c
@@ -43,6 +44,8 @@ def visit_events(
         rows = select(of.household_id, of.body).where(chosen).order_by(of.journal_seq, of.item)
         if until is not None:
             rows = rows.where(of.recorded_at <= until)
+        if up_to is not None:
+            rows = rows.where(of.journal_seq <= up_to)
         for row in connection.execute(rows):
             found.setdefault(row.household_id, []).append(json.loads(row.body))
     return found

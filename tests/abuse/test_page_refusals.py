@@ -99,6 +99,16 @@ def test_wrong_tokens_are_counted_and_never_repeated(client: TestClient, caplog:
     assert CANARY not in caplog.text
 
 
+def test_a_stranger_who_guesses_shuts_out_nobody_elsewhere(client: TestClient) -> None:
+    for path, wrong, limit in (("/login", {"token": CANARY, "next": "/"}, 5), ("/person", {"code": CANARY}, 10)):
+        statuses = []
+        for host in ("10.0.0.8", "10.0.0.9"):
+            browser = TestClient(client.app, base_url="http://here", follow_redirects=False, client=(host, 5000))
+            form = {"csrf": secret_of(browser.get(path, headers=HTML).text), **wrong}
+            statuses += [browser.post(path, data=form, headers=HTML).status_code for _ in range(limit + 1)]
+        assert [n for n, status in enumerate(statuses) if status == 429] == [limit, 2 * limit + 1]
+
+
 def test_a_form_without_its_secret_records_nothing(client: TestClient, desk: Desk, record: Mapping[str, Any]) -> None:
     log_in(client, "caseworker")
     name, seq = record["assessment_id"], desk.journal_head()["seq"]

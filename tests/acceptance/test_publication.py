@@ -22,7 +22,7 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 from scipy.special import expit
 
-from models.bundle import MANIFEST, SIGNATURE, Bundle, BundleRefused, read_bundle, write_bundle
+from models.bundle import MANIFEST, SIGNATURE, Bundle, BundleRefused, ProbeLimits, read_bundle, write_bundle
 from models.calibration import fit_calibration
 from tests.bundles import CORE, FACTS, small_parts
 from training import publish as publishing
@@ -166,10 +166,10 @@ def store(empty_store: Path, tmp_path: Path) -> Iterator[MlflowClient]:
 def parsed_here(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Parse model files here: the child process has tests of its own, and would take most of the time."""
     if "first_good" not in request.node.name:
-        monkeypatch.setattr("models.bundle._probe", parsed)
+        monkeypatch.setattr("models.bundle.margins_in_child", parsed)
 
 
-def parsed(model_text: str, values: list[list[float | None]]) -> list[float]:
+def parsed(model_text: str, values: list[list[float | None]], limits: ProbeLimits) -> list[float]:
     booster = lgb.Booster(model_str=model_text)
     return np.asarray(booster.predict(np.array(values, np.float64), raw_score=True, num_threads=1)).tolist()
 
@@ -188,7 +188,7 @@ def ready(empty_store: Path, tmp_path_factory: pytest.TempPathFactory, good: str
     folder = tmp_path_factory.mktemp("ready")
     shutil.copy(empty_store / "mlflow.db", folder)
     with using(folder), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("models.bundle._probe", parsed)
+        patch.setattr("models.bundle.margins_in_child", parsed)
         mlflow.set_experiment("publication")
         first = run_of(good, folder, None)
         second = run_of(as_good, folder, publish(first, folder / "bundle"))

@@ -17,7 +17,7 @@ from serving.errors import Invalid
 from serving.extract import request_of
 from serving.feedback import Feedback
 from serving.messages import Change, Household
-from serving.rescoring import rescore, with_change, with_visits
+from serving.rescoring import Item, rescore, with_change, with_changes, with_visits
 from serving.scoring import Scorer
 from serving.settings import Settings
 from serving.visit_events import cited_facts, events_of, merged
@@ -26,6 +26,7 @@ from tests.records import ZONE
 Said = dict[str, Any]
 THEN, TODAY = "2022-06-30", "2022-07-12"
 AT_THEN = as_of_moment(THEN, ZONE)
+LATER = as_of_moment("2022-12-31", ZONE)
 NOW = parsed(f"{TODAY}T15:00:00+08:00", ZONE)
 
 
@@ -166,6 +167,58 @@ def test_later_calls_of_the_platform_are_compared_with_the_last_time(
         assert split is None or abs(sum(split.values()) - found["per_100"]) < 1e-9
         assert split is None or split["model_changed"] == 0.0
         assert "GRD//VISIT" in {each["code"] for each in found["new_events"]} or found["n_new_events"] > 5
+
+
+@pytest.fixture(scope="module")
+def items(cases: list[tuple[Said, Said]], county: Dataset, scorer: Scorer) -> list[Item]:
+    """Later calls about the households: with what visits added, with rows put right, without the rows of then."""
+    found = []
+    for k, (inputs, record) in enumerate(cases):
+        events = visited(scorer, inputs, record, facts=[wrong(record)]) if k % 2 else []
+        as_of = ("2022-09-30", "2022-12-31")[k % 3 == 0]
+        sent = request_of(county, inputs["household_id"], as_of)["households"][0]
+        household = Household.model_validate(with_visits(scorer, sent, events, LATER))
+        answer = scorer.score([household], LATER)[0]
+        kept = None if k == 4 else {**inputs, "events": inputs["events"][1:]} if k == 5 else inputs
+        found.append(Item(household, answer, _row(record) if k == 2 else record, kept, events, k % 2 == 0))
+    return found
+
+
+def test_many_are_compared_at_once_as_each_is_alone(items: list[Item], scorer: Scorer) -> None:
+    together = with_changes(scorer, items, now=LATER)
+    assert together == [with_changes(scorer, [item], now=LATER)[0] for item in items]
+    assert together[::-1] == with_changes(scorer, items[::-1], now=LATER)
+    changes = [answer["change"] for answer in together]
+    assert all(Change.model_validate(each) for each in changes)
+    assert sum(each["split"] is not None for each in changes) > 3
+    assert changes[4]["split"] is None and changes[4]["n_new_events"] == 0
+    assert changes[5]["n_repaired_events"] >= 1
+
+
+def test_two_calls_about_one_household_do_not_see_each_other(items: list[Item], scorer: Scorer) -> None:
+    other = dataclasses.replace(items[1], visit_events=(), previous_inputs=items[0].previous_inputs)
+    found = with_changes(scorer, [items[1], other, items[1]], now=LATER)
+    assert found[0] == found[2] == with_changes(scorer, [items[1]], now=LATER)[0]
+    assert found[1] == with_changes(scorer, [other], now=LATER)[0] != found[0]
+
+
+@pytest.mark.parametrize("fault", ["previous", "answer", "inputs", "household"])
+def test_a_fault_in_one_costs_only_its_own_change(
+    items: list[Item], scorer: Scorer, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    sound = with_changes(scorer, items, now=LATER)
+    bad = {
+        "previous": dataclasses.replace(items[3], previous={"as_of": "SECRET"}),
+        "answer": dataclasses.replace(items[3], answer={**items[3].answer, "as_of": "SECRET"}),
+        "inputs": dataclasses.replace(items[3], previous_inputs={"events": ["SECRET"]}),
+        "household": dataclasses.replace(
+            items[3], household=items[3].household.model_copy(update={"region": "SECRET"})
+        ),
+    }[fault]
+    found = with_changes(scorer, [*items[:3], bad, *items[4:]], now=LATER)
+    assert found[3] == bad.answer or (fault == "inputs" and found[3]["change"]["split"] is None)
+    assert [*found[:3], *found[4:]] == [*sound[:3], *sound[4:]]
+    assert "SECRET" not in caplog.text and (fault == "inputs" or "1 change could not be worked out" in caplog.text)
 
 
 def test_an_assessment_that_is_not_earlier_is_not_compared(cases: list[tuple[Said, Said]], scorer: Scorer) -> None:

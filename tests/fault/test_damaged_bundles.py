@@ -20,10 +20,12 @@ import numpy as np
 import pytest
 
 import models.bundle
-from models.bundle import MANIFEST, MODEL, BundleRefused, read_bundle, verify_bundle
+import models.probe
+from models.bundle import MANIFEST, MODEL, BundleRefused, ProbeLimits, read_bundle, verify_bundle
 from tests.bundles import small_booster, small_bundle, small_values, tampered
 
 KEY = b"the publisher's"
+LIMITS = ProbeLimits(seconds=10, megabytes=2048)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def model_text(folder: Path) -> str:
     return (folder / MODEL).read_text()
 
 
-def no_child(text: str, values: object) -> None:
+def no_child(text: str, values: object, limits: object) -> None:
     raise AssertionError("a model file was parsed although its hash does not fit")
 
 
@@ -58,7 +60,7 @@ def flipped(content: bytes) -> list[bytes]:
 def test_damage_is_refused_before_anything_is_parsed(
     damage: Callable[[bytes], list[bytes]], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models.bundle, "_probe", no_child)
+    monkeypatch.setattr(models.bundle, "margins_in_child", no_child)
     other = tampered(folder, tmp_path / "other", {})
     for content in damage((folder / MODEL).read_bytes()):
         (other / MODEL).write_bytes(content)
@@ -69,7 +71,7 @@ def test_damage_is_refused_before_anything_is_parsed(
 def test_another_models_file_is_refused_before_it_is_parsed(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models.bundle, "_probe", no_child)
+    monkeypatch.setattr(models.bundle, "margins_in_child", no_child)
     other = tampered(folder, tmp_path / "other", {})
     (other / MODEL).write_bytes((small_bundle(tmp_path / "valid too", seed=2) / MODEL).read_bytes())
     with pytest.raises(BundleRefused, match=r"^hashes"):
@@ -80,7 +82,7 @@ def test_with_a_key_damage_whose_hashes_fit_is_refused_before_it_is_parsed(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models.bundle.copy_bundle(folder, tmp_path / "signed", key=KEY)
-    monkeypatch.setattr(models.bundle, "_probe", no_child)
+    monkeypatch.setattr(models.bundle, "margins_in_child", no_child)
     for content in truncated((folder / MODEL).read_bytes()):
         other = tampered(tmp_path / "signed", tmp_path / "other", {MODEL: content})
         with pytest.raises(BundleRefused, match=r"^signature"):
@@ -152,7 +154,7 @@ def test_damage_whose_hashes_fit_is_refused_or_harmless(
 ) -> None:
     damaged = DAMAGES[name](model_text, folder)
     assert damaged != model_text
-    checks = verify_bundle(tampered(folder, tmp_path / "other", {MODEL: damaged.encode()}))
+    checks = verify_bundle(tampered(folder, tmp_path / "other", {MODEL: damaged.encode()}), limits=LIMITS)
     # "content": what the child said is no answer, because LightGBM wrote a warning into it.
     refused = [check.name for check in checks if not check.passed]
     assert refused == [] if name in HARMLESS else refused in (["parse"], ["golden rows"], ["content"])
@@ -174,10 +176,9 @@ def test_a_child_that_takes_too_long_is_ended_and_its_model_refused(
             super().__init__(*given, **more)  # type: ignore[arg-type, call-overload]
             children.append(self)
 
-    monkeypatch.setattr(models.bundle, "PROBE_SECONDS", 0.05)
-    monkeypatch.setattr(models.bundle.subprocess, "Popen", Watched)
+    monkeypatch.setattr(models.probe.subprocess, "Popen", Watched)
     with pytest.raises(BundleRefused, match=r"^parse: a child process could not read the model"):
-        read_bundle(folder)
+        read_bundle(folder, limits=ProbeLimits(seconds=0.05))
     assert [child.poll() is None for child in children] == [False]
 
 
@@ -192,6 +193,6 @@ def test_an_answer_of_the_child_that_is_none_is_refused(
     def run(command: list[str], **more: object) -> object:
         return real([sys.executable, str(tmp_path / "child.py")], **more)  # type: ignore[call-overload]
 
-    monkeypatch.setattr(models.bundle.subprocess, "run", run)
+    monkeypatch.setattr(models.probe.subprocess, "run", run)
     with pytest.raises(BundleRefused, match=r"^(parse|golden rows|content): "):
         read_bundle(folder)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import select
 
-from serving.store import journal
+from serving.store import verification
 from serving.store.engine import Store, StoreDown, open_store
 from serving.store.reviews import earlier_reply, write_review
 from serving.store.tables import JOURNAL, REVIEWS, TASKS, VISIT_EVENTS
@@ -101,7 +101,7 @@ def test_no_acknowledged_review_is_lost_or_doubled_by_sixty_kills(store: Store) 
         events = Counter(connection.scalars(select(VISIT_EVENTS.c.review_id)))
         entries = Counter(connection.scalars(select(JOURNAL.c.subject)))
         closed = {row.household_id for row in connection.execute(select(TASKS).where(TASKS.c.version == 2))}
-        found = journal.verify(connection)
+        found = verification.verify(connection)
     assert set(stored) == {*acknowledged, *retried}, "lost, or there without anybody knowing"
     assert set(stored.values()) == {1} and set(entries.values()) == {1} and set(events.values()) == {2}, "doubled"
     assert closed == {f"h-{name}" for name in stored}, "the task moves with the review or not at all"
@@ -127,7 +127,7 @@ def test_two_processes_write_one_chain(store: Store, store_url: str) -> None:
     with store.reading() as connection:
         stored = sorted(connection.scalars(select(REVIEWS.c.review_id)))
         assert stored == sorted([*names[0], *names[1]])
-        assert journal.verify(connection) == (200, None, None)
+        assert verification.verify(connection) == (200, None, None)
 
 
 @only("sqlite")
@@ -143,7 +143,7 @@ def test_a_full_disk_is_told_and_what_was_acknowledged_stays(store: Store) -> No
             acknowledged.append(str(n))
     with store.reading() as connection:
         assert set(connection.scalars(select(REVIEWS.c.review_id))) == set(acknowledged)
-        assert journal.verify(connection) == (len(acknowledged), None, None)
+        assert verification.verify(connection) == (len(acknowledged), None, None)
     assert acknowledged
     with store.writing() as connection:
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 1000}")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import Connection, select
 
-from serving.store import consent, journal
+from serving.store import consent, journal, verification
 from serving.store.engine import Store, open_store
 from serving.store.reviews import AlreadyRecorded, KeyReused, NewReview, Stale, earlier_reply, write_review
 from serving.store.tables import REVIEWS
@@ -146,7 +146,7 @@ class Reviews(RuleBasedStateMachine):
         if not hasattr(self, "store"):
             return
         with self.store.reading() as connection:
-            assert journal.verify(connection) == (self.entries, None, None)
+            assert verification.verify(connection) == (self.entries, None, None)
         self.store.close()
         self.folder.cleanup()
 

@@ -10,9 +10,10 @@ import pytest
 
 from features.catalogue import catalogue
 from features.definition import Group
-from models.asking import Asking, _Parts, filled
+from models.asking import RANGE, Asking, ends, filled
 from models.bundle import Bundle
 from models.fields import WORDING, domain_words, fields, own_words
+from models.filling import Parts
 from models.similar import LEVELS, Similar, Spread
 from tests.asked import asking, bundle, county, without_similar
 from tests.drawn import some_household
@@ -134,7 +135,7 @@ def test_nobody_old_is_asked_for_a_pension() -> None:
 def test_ratios_and_differences_worked_out_again_are_the_kernel_s_to_the_last_bit() -> None:
     vectors = asking(county()).vectors.values
     again = vectors.copy()
-    _Parts(CORE).derive(again)
+    Parts(CORE).derive(again)
     assert np.array_equal(again, vectors, equal_nan=True)
 
 
@@ -145,7 +146,8 @@ def test_a_filled_amount_reaches_every_sum_and_share_as_an_event_would() -> None
     sure = {f"wage_amount_{m}m": Spread(50, (4000.0,) * LEVELS) for m in (3, 6, 12, 24)}
     sure["wage_month_max_amount_12m"] = Spread(50, (4000.0,) * LEVELS)
     gap = next(gap for gap in before.gaps(0) if gap.field.name == "wages")
-    drawn = filled(CORE, Similar(CORE, {"all": sure}, {}), before.vectors.values[0], [gap])
+    rows, place = filled(CORE, Similar(CORE, {"all": sure}, {}), before.vectors.values[0], [gap])
+    drawn = rows[place]
     # The work office's counts belong to another field.
     rest = [at for at, feature in enumerate(CORE.features) if feature.group is not Group.EMPLOYMENT]
     assert np.array_equal(drawn[0][:, rest], np.tile(after.vectors.values[0][rest], (LEVELS, 1)), equal_nan=True)
@@ -157,9 +159,19 @@ def test_an_answer_of_none_leaves_an_unknown_total_unknown() -> None:
     where = asking([home])
     none = {"education_fee_amount_12m": Spread(50, (0.0,) * LEVELS)}
     gap = next(gap for gap in where.gaps(0) if gap.field.name == "schooling")
-    drawn = filled(CORE, Similar(CORE, {"all": none}, {}), where.vectors.values[0], [gap])
+    rows, place = filled(CORE, Similar(CORE, {"all": none}, {}), where.vectors.values[0], [gap])
+    drawn = rows[place]
     assert (drawn[0][:, CORE.names.index("education_fee_amount_12m")] == 0).all()
     assert np.isnan(drawn[0][:, CORE.names.index("necessary_costs_amount_12m")]).all()
+
+
+def test_levels_that_say_the_same_share_a_vector() -> None:
+    where = asking([Situation(COUPLE)])
+    gap = next(gap for gap in where.gaps(0) if gap.field.name == "wages")
+    steps = {"wage_amount_12m": Spread(50, (1.0,) * 7 + (2.0,) * (LEVELS - 7))}
+    rows, place = filled(CORE, Similar(CORE, {"all": steps}, {}), where.vectors.values[0], [gap, gap])
+    assert rows[:, CORE.names.index("wage_amount_12m")].tolist() == [1.0, 2.0, 1.0, 2.0]
+    assert place.tolist() == [[0] * 7 + [1] * (LEVELS - 7), [2] * 7 + [3] * (LEVELS - 7)]
 
 
 def test_a_number_that_may_not_exist_is_left_open() -> None:
@@ -169,6 +181,15 @@ def test_a_number_that_may_not_exist_is_left_open() -> None:
 
 
 # -- the value
+
+
+def test_the_ends_of_the_range_are_numpy_s_quantiles_to_the_last_bit() -> None:
+    rng = np.random.default_rng(3)
+    drawn = rng.random((5_000, LEVELS)) ** rng.integers(1, 9, (5_000, 1))
+    drawn[::50] = np.repeat(rng.random((100, 1)), LEVELS, axis=1)
+    drawn[rng.random(drawn.shape) < 0.001] = np.nan
+    assert np.isnan(drawn).any()
+    assert np.array_equal(ends(drawn), np.quantile(drawn, RANGE, axis=1).T, equal_nan=True)
 
 
 def test_a_field_that_the_trees_do_not_use_is_worth_nothing() -> None:

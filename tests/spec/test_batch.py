@@ -223,7 +223,7 @@ def test_one_failing_household_becomes_an_error_and_no_other(
     broken = ids[4]
 
     def sometimes(bundle: Bundle, history: Any, as_of: int, **how: Any) -> Assessed:
-        if broken in history.household_ids:
+        if broken in {how["handling"].names[name] for name in history.household_ids}:
             raise KeyError(broken)
         return assess(bundle, history, as_of, **how)
 

@@ -15,10 +15,10 @@ from click.testing import CliRunner
 from sqlalchemy import insert, select
 
 from serving.journal_commands import journal as command
-from serving.store import journal
+from serving.store import journal, verification
 from serving.store.engine import Store, open_store
 from serving.store.journal import GENESIS, Head
-from serving.store.tables import APPEND_ONLY, COVERED, JOURNAL, VERIFICATION
+from serving.store.tables import APPEND_ONLY, ERASABLE, JOURNAL, VERIFICATION
 from tests.reviewed import AT, fill
 from tests.stores import foreign, only, store, store_url
 
@@ -34,9 +34,9 @@ def filled(store: Store) -> Store:
     return store
 
 
-def verified(opened: Store, exported: Head | None = None) -> journal.Verified:
+def verified(opened: Store, exported: Head | None = None) -> verification.Verified:
     with opened.reading() as connection:
-        return journal.verify(connection, exported)
+        return verification.verify(connection, exported)
 
 
 def head(opened: Store) -> Head:
@@ -53,6 +53,7 @@ def behind_its_back(url: str, *statements: str) -> None:
                     other.execute(f"DROP TRIGGER {table.name}_append_only_{verb}")
             else:
                 other.execute(f"DROP TRIGGER {table.name}_append_only ON {table.name}")
+                other.execute(f"DROP TRIGGER {table.name}_append_only_delete ON {table.name}")
         for statement in statements:
             other.execute(statement)
 
@@ -104,8 +105,8 @@ def test_the_journal_holds_no_name_and_no_answer(filled: Store) -> None:
     with filled.reading() as connection:
         text = json.dumps([list(row) for row in connection.execute(select(JOURNAL))])
     for word in ("h1", "a1", "debt", "lower", "objected", "entered", "worker", "v1", "300"):
-        # Digests are drawn anew each time and may begin with any of these letters.
-        assert not re.search(rf'"{word}(?![0-9a-f])', text) and f"{word}\\" not in text, word
+        # Digests are drawn anew each time and may hold any of these letters; no word stands by itself.
+        assert not re.search(rf"(?<![0-9a-z]){word}(?![0-9a-z])", text), word
 
 
 def test_the_same_rows_have_other_digests_in_another_store(tmp_path: Path) -> None:
@@ -124,13 +125,13 @@ def test_the_same_rows_have_other_digests_in_another_store(tmp_path: Path) -> No
 # -- changes of rows
 
 
-@pytest.mark.parametrize("table", [table.name for table in COVERED])
+@pytest.mark.parametrize("table", [table.name for table in ERASABLE])
 @pytest.mark.parametrize("how", ["changed", "removed", "added"])
 @only("sqlite")
 def test_a_row_changed_removed_or_added_is_found_at_its_entry(
     filled: Store, store_url: str, table: str, how: str
 ) -> None:
-    own = next(each for each in COVERED if each.name == table)
+    own = next(each for each in ERASABLE if each.name == table)
     texts = [
         c.name for c in own.columns if not (c.primary_key or c.foreign_keys or c.nullable) and c.type.python_type is str
     ]
@@ -284,7 +285,7 @@ def test_a_long_journal_is_read_as_a_stream(store: Store) -> None:
     told = []
     tracemalloc.start()
     with store.reading() as connection:
-        found = journal.verify(connection, last, progress=lambda done, total: told.append((done, total)))
+        found = verification.verify(connection, last, progress=lambda done, total: told.append((done, total)))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert found == (n, None, None)
@@ -310,6 +311,8 @@ def test_the_command_says_that_all_is_as_it_was_recorded(filled: Store, run: Cal
         "first_bad": None,
         "problem": None,
         "triggers_missing": 0,
+        "erasures": 0,
+        "erased_rows": 0,
     }
 
 
@@ -318,7 +321,7 @@ def test_the_command_names_the_first_bad_entry_and_leaves_with_1(
 ) -> None:
     behind_its_back(store_url, "UPDATE judgement SET tier_shown = 'green'")
     said = run("verify")
-    n = 30 if store_url.startswith("sqlite") else 10
+    n = 33 if store_url.startswith("sqlite") else 22
     assert said.exit_code == 1
     assert said.stderr == (
         f"{n} triggers against changes are missing; the service puts them back at its start\n"

@@ -195,3 +195,11 @@ def test_only_what_exists_and_is_one_value_is_known() -> None:
         False,
         False,
     ]
+
+
+@pytest.mark.parametrize("join", [n3.both, n3.either, n3.decided])
+def test_answers_about_households_and_about_persons_are_never_mixed(join: Callable[[Truths, Truths], Truths]) -> None:
+    with pytest.raises(ValueError, match="households and the other of persons"):
+        join(np.array([1, 0], np.int8), np.array([1, 0, 1], np.int8))
+    with pytest.raises(ValueError, match="households and the other of persons"):
+        n3.less(number((0.0, 1.0)), number((0.0, 1.0), (2.0, 3.0)))

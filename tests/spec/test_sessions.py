@@ -12,7 +12,7 @@ import pytest
 from serving.errors import TooManyCalls
 from serving.guard.language import language_of
 from serving.guard.pages import SECURITY_HEADERS
-from serving.sessions import Attempts, Sessions
+from serving.sessions import Attempts, Sessions, client_of
 from serving.tokens import Role, read_tokens
 from tests.spec.test_guard import CASE, SESSIONS, SMALL, TOKENS, Recorder, Reply, ask
 
@@ -258,3 +258,58 @@ def test_too_many_wrong_entries_in_a_minute_close_the_door_for_the_rest_of_it() 
     assert caught.value.headers["Retry-After"] == "57"
     clock[0] = 60.1
     tries.check()
+
+
+def test_a_stranger_who_guesses_shuts_out_nobody_elsewhere() -> None:
+    clock = [0.0]
+    tries = Attempts(limit=3, from_all=20, clock=lambda: clock[0])
+    for _ in range(3):
+        tries.failed("10.0.0.1")
+    for client in ("10.0.0.2", "", "2001:db8::"):
+        tries.check(client)
+    with pytest.raises(TooManyCalls):
+        tries.check("10.0.0.1")
+
+
+def test_guesses_from_very_many_addresses_are_bounded_together_and_in_memory() -> None:
+    clock = [0.0]
+    tries = Attempts(limit=3, from_all=20, most=50, clock=lambda: clock[0])
+    for n in range(20):
+        tries.check(f"a{n}")
+        tries.failed(f"a{n}")
+    with pytest.raises(TooManyCalls):
+        tries.check("somebody else")
+    clock[0] = 61.0
+    tries.check("somebody else")
+    for n in range(1000):
+        tries.failed(f"b{n}")
+    assert len(tries._failures) == 50
+
+
+@pytest.mark.parametrize(
+    ("host", "client"),
+    [
+        ("10.1.2.3", "10.1.2.3"),
+        ("::ffff:10.1.2.3", "10.1.2.3"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("2001:db8:1:2::9", "2001:db8:1:2::"),
+        ("fe80::1%eth0", "fe80::"),
+        ("testclient", "testclient"),
+    ],
+)
+def test_an_address_of_the_newer_kind_counts_by_its_network(host: str, client: str) -> None:
+    assert client_of({"client": (host, 5000)}) == client
+    assert client_of({"client": None}) == client_of({}) == ""
+
+
+@pytest.mark.parametrize(
+    "hidden", ["%00", "%0a", "%1b[2J", "%e2%80%ae", "%e2%80%8b", "%ef%bb%bf", "%e2%80%a8", "%c2%ad"]
+)
+def test_an_address_of_a_page_holds_no_character_that_nobody_sees(hidden: str) -> None:
+    headers = {**HTML, "cookie": f"povrisk_session={cookie()}"}
+    for path in ("/", "/card", "/login"):
+        assert ask(Recorder(), path, method="GET", headers=headers, query=f"township=a{hidden}b").status == 400
+        assert (
+            ask(Recorder(), path, method="GET", headers=headers, query="township=%e9%95%87+%e3%80%80a%20b").status
+            == 200
+        )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Table, select
 
-from serving.store import consent, journal
+from serving.store import consent, journal, verification
 from serving.store.concerns import concern_of, write_concern
 from serving.store.engine import Store, StoreFault
 from serving.store.outcomes import write_outcome
@@ -257,7 +257,7 @@ def test_a_review_that_fails_half_way_leaves_nothing_of_it(store: Store) -> None
         write_review(connection, clash, {})
     with store.reading() as connection:
         assert (count(connection), by_id(connection, task.task_id)) == (before, task)
-        assert journal.verify(connection).problem is None
+        assert verification.verify(connection).problem is None
 
 
 # -- consent
@@ -366,5 +366,5 @@ def test_everything_that_is_recorded_has_its_entry_and_the_rest_has_none(rich: S
         kinds = list(connection.scalars(select(JOURNAL.c.kind).order_by(JOURNAL.c.seq)))
     assert kinds == ["concern", "review", "person_request"]
     with rich.reading() as connection:
-        assert journal.verify(connection) == (3, None, None)
+        assert verification.verify(connection) == (3, None, None)
         assert len(rows(connection, VERIFICATION)) == 5 and len(rows(connection, VISIT_EVENTS)) == 4

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from features.window import (
@@ -129,6 +129,22 @@ def test_an_as_of_given_as_a_date_is_the_end_of_that_day_and_a_time_is_itself() 
 @pytest.mark.parametrize("same_day", ["2026-11-01", "20261101", "2026-W44-7", "2026W447"])
 def test_a_date_in_any_form_that_is_read_means_the_end_of_its_day(same_day: str) -> None:
     assert as_of_moment(same_day, SHANGHAI) == as_of_moment("2026-11-01", SHANGHAI)
+
+
+@given(st.dates(), zones, zones)
+def test_a_day_begins_at_its_midnight_in_each_zone_however_often_it_is_read(on: date, zone: str, other: str) -> None:
+    assume(1 < on.year < 9999)
+    for name in (zone, other, zone):
+        midnight = datetime(on.year, on.month, on.day, tzinfo=ZoneInfo(name))
+        assert (
+            parsed(on.isoformat(), name) == round((midnight - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()) * 10**6
+        )
+
+
+def test_a_day_that_does_not_exist_is_refused_each_time() -> None:
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"day is out of range|Invalid isoformat"):
+            parsed("2026-02-30", SHANGHAI)
 
 
 def test_a_window_is_closed_at_its_start_and_open_at_the_moment() -> None:
