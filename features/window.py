@@ -163,7 +163,7 @@ def from_micros(micros: Micros) -> datetime:
 
 def written(micros: Micros, time_zone: str = "UTC") -> str:
     """A moment in ISO 8601, in the given time zone."""
-    return from_micros(micros).astimezone(_zone(time_zone)).isoformat()
+    return _written(micros, time_zone)
 
 
 def day(micros: Micros, time_zone: str) -> str:
@@ -172,7 +172,7 @@ def day(micros: Micros, time_zone: str) -> str:
     >>> day(as_of_moment("2026-11-01", "Asia/Shanghai") - 1, "Asia/Shanghai")
     '2026-11-01'
     """
-    return from_micros(micros).astimezone(_zone(time_zone)).date().isoformat()
+    return _written(micros, time_zone)[:_LONGEST_DATE]
 
 
 def parsed(text: str, time_zone: str) -> Micros:
@@ -234,6 +234,12 @@ def month_ends(first: Micros, until: Micros, step_months: int, time_zone: str) -
             return moments
         moments.append(moment)
         index += step_months
+
+
+@lru_cache(maxsize=_DAYS_KEPT)
+def _written(micros: Micros, time_zone: str) -> str:
+    # As with reading: most moments are the beginnings of a few thousand days.
+    return from_micros(micros).astimezone(_zone(time_zone)).isoformat()
 
 
 def _read(text: str, time_zone: str) -> Micros:

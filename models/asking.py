@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -24,6 +25,7 @@ from features.window import ALWAYS, days_before, is_not_before
 from models.bundle import Bundle
 from models.fields import Field, fields
 from models.filling import Filled, Parts
+from models.rules import positions
 from models.similar import Similar
 
 Floats = npt.NDArray[np.float64]
@@ -85,15 +87,12 @@ class Asking:
 
     def gaps(self, i: int) -> list[Gap]:
         """The fields of household i that are missing, stale or incomplete, in the order of the catalogue."""
-        of, unknown = self._fields, self.vectors.unknown[i]
-        n_unknown = np.add.reduceat(unknown[of.columns], of.first, dtype=np.int64)
-        is_missing, is_old = n_unknown == of.sizes, self._is_old(i)
-        is_none = of.nones @ (self.vectors.values[i] == 0.0)
+        of, unknown, (is_missing, is_old, listed) = self._fields, self.vectors.unknown[i], self._states
         found = []
-        for k in np.flatnonzero(~is_none & (is_old | (n_unknown > 0))).tolist():
+        for k in listed[i]:
             field, columns = of.fields[k], of.fillable[k]
-            if is_missing[k] or is_old[k]:
-                found.append(Gap(field, MISSING if is_missing[k] else STALE, columns))
+            if is_missing[i, k] or is_old[i, k]:
+                found.append(Gap(field, MISSING if is_missing[i, k] else STALE, columns))
             else:
                 found.append(Gap(field, INCOMPLETE, columns[unknown[columns]]))
         return found
@@ -108,12 +107,20 @@ class Asking:
         limits = (field.wording.stale_after_days for field in self._fields.fields)
         return np.array([ALWAYS if days is None else days_before(self.seen.as_of, days) for days in limits], np.int64)
 
-    def _is_old(self, i: int) -> Bools:
-        """The fields of which there is a report, but no recent one."""
-        rows = self.seen.of(i)
-        reports = self._fields.reports[self.history.code[rows]]
-        when = np.where(reports, self.history.occurred[rows][:, np.newaxis], ALWAYS)
-        newest = when.max(axis=0, initial=ALWAYS)
+    @cached_property
+    def _states(self) -> tuple[Bools, Bools, list[list[int]]]:
+        """Which fields are missing and which old (households x fields), and those of each household to ask about."""
+        of, unknown = self._fields, self.vectors.unknown
+        n_unknown = np.add.reduceat(unknown[:, of.columns], of.first, axis=1, dtype=np.int64)
+        is_old = self._is_old()
+        is_none = (self.vectors.values == 0.0).astype(np.float32) @ of.nones > 0.0
+        return n_unknown == of.sizes, is_old, positions(~is_none & (is_old | (n_unknown > 0)))
+
+    def _is_old(self) -> Bools:
+        """By household the fields of which there is a report, but no recent one."""
+        seen, of = self.seen, self._fields
+        newest = np.full((len(self.history.household_ids), len(of.fields)), ALWAYS, np.int64)
+        _find_newest(seen.rows, seen.starts, self.history.code, self.history.occurred, of.reports, newest)
         return np.asarray((newest != ALWAYS) & ~is_not_before(newest, self._oldest), np.bool_)
 
     def _points(self, i: int, gaps: Sequence[Gap], similar: Similar) -> list[tuple[float, float] | None]:
@@ -146,6 +153,16 @@ def filled(catalogue: Catalogue, similar: Similar, row: Floats, gaps: Sequence[G
     return _parts(catalogue).filled(row, [gap.columns for gap in gaps], similar.plausible(row))
 
 
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _find_newest(rows: Ints, starts: Ints, code: Ints, occurred: Ints, reports: Bools, newest: Ints) -> None:
+    """Write when the newest report about each field happened: households x fields."""
+    for i in range(len(newest)):
+        for row in rows[starts[i] : starts[i + 1]]:
+            for k in range(newest.shape[1]):
+                if reports[code[row], k]:
+                    newest[i, k] = max(newest[i, k], occurred[row])
+
+
 class _Fields:
     """The fields of a catalogue as arrays: their columns end to end, those of field k from `first[k]` on."""
 
@@ -157,9 +174,10 @@ class _Fields:
         # A number that may not exist at all, as the grade of a certificate, is left open.
         may_fill = np.array([f.when_absent is not Absent.NOT_APPLICABLE for f in catalogue.features], np.bool_)
         self.fillable = [field.columns[may_fill[field.columns]] for field in self.fields]
-        self.nones = np.zeros((len(self.fields), len(catalogue.features)), np.bool_)
+        # Which columns are 0 where there is nothing to ask about: columns x fields, as numbers to be multiplied.
+        self.nones = np.zeros((len(catalogue.features), len(self.fields)), np.float32)
         for k, field in enumerate(self.fields):
-            self.nones[k, field.none_columns] = True
+            self.nones[field.none_columns, k] = 1.0
         # Which kinds report about which field: kinds and one row for codes without a kind, x fields.
         told = np.stack([field.reports for field in self.fields], axis=1)
         self.reports = np.concatenate([told, np.zeros((1, told.shape[1]), np.bool_)])

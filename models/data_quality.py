@@ -12,7 +12,7 @@ import numpy.typing as npt
 from features.catalogue import Catalogue, made_once
 from features.definition import GROUP_TEXT, Group, Text
 from features.history import History, Visible
-from features.window import DAYS_PER_MONTH, MICROS_PER_DAY, day
+from features.window import ALWAYS, DAYS_PER_MONTH, MICROS_PER_DAY, day
 from models.bundle import Bundle
 
 # A source counts as fresh while its newest row is younger than two quarters and its usual worst delay.
@@ -115,10 +115,12 @@ _TEXTS = _texts()
 
 def sources(bundle: Bundle, history: History, seen: Visible, household: int) -> list[dict[str, Any]]:
     """Newest report of each source that has sent anything about the household."""
-    newest: dict[str, int] = {}
     rows = seen.of(household)
-    for source, known_at in zip(history.source[rows].tolist(), history.known_at[rows].tolist(), strict=True):
-        newest[str(source)] = max(newest.get(str(source), 0), known_at)
+    # The last place is for rows without a source.
+    latest = np.full(len(history.sources) + 1, ALWAYS, np.int64)
+    np.maximum.at(latest, history.source_number[rows], np.maximum(history.known_at[rows], 0))
+    names = (*history.sources, str(None))
+    newest = {name: known_at for name, known_at in zip(names, latest.tolist(), strict=True) if known_at != ALWAYS}
     listed = []
     for source in sorted(newest):
         usual_delay = int(bundle.sources[source][1]) if source in bundle.sources else 0

@@ -18,9 +18,10 @@ from features.rules.policy_item import Check, Fact, PolicyCatalogue, PolicyItem,
 from features.rules.rulebook import RANKS, States
 from features.rules.syntax import Tree
 from features.rules.words import Where
-from models.rules import positions
+from models.rules import positions, rows
 
 Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 STATUSES = ("likely", "to_verify", "conditional", "not_available_here", "already_receiving")
 LIKELY, TO_VERIFY, CONDITIONAL, NOT_AVAILABLE, RECEIVING = range(5)
 SERIOUS_FROM = RANKS["orange"]
@@ -107,6 +108,13 @@ class Standing:
         return named
 
     @cached_property
+    def callers(self) -> list[list[str]]:
+        """The indicators that called for it, sorted, household after household."""
+        names = sorted(self.named)
+        found = positions(rows([self.named[name] for name in names], self.states.facts.n_households).T)
+        return [[names[k] for k in each] for each in found]
+
+    @cached_property
     def missing(self) -> tuple[Bools, ...]:
         """For each of the item's checks, where the fact is still to be found out."""
         by_item = self.is_held if self.item.depends_on else self.states.facts.nobody[Where.HOUSEHOLD]
@@ -187,39 +195,48 @@ class Statuses:
 
     def briefs(self, household: int) -> list[dict[str, Any]]:
         """`records` without words: item, status, what it waits for and what to find out."""
-        return [self._brief(standing, household) for standing in self._of(household)]
+        return [self._brief(each, household, _missing(each, household)) for each in self._of(household)]
 
     def _of(self, household: int) -> list[Standing]:
-        standings = tuple(self.standings.values())
-        if not standings:
-            return []
-        found = [standings[k] for k in self._candidates[household]]
-        return sorted(found, key=lambda standing: _place(standing, household))
+        standings = self._in_order
+        return [standings[k] for k in self._candidates[household]] if standings else []
+
+    @cached_property
+    def _in_order(self) -> list[Standing]:
+        """The standings by the name of their item."""
+        return [self.standings[name] for name in sorted(self.standings)]
 
     @cached_property
     def _candidates(self) -> list[list[int]]:
-        """For each household the items (positions in `standings`) that are candidates."""
-        flags = [standing.is_candidate for standing in self.standings.values()]
-        return positions(np.stack(flags, axis=1))
+        """For each household the items (positions in `_in_order`) that are candidates, in the order of `records`."""
+        flags = np.stack([standing.is_candidate for standing in self._in_order], axis=1)
+        places = np.zeros(flags.shape, np.int64)
+        for k in np.flatnonzero(flags.any(axis=0)).tolist():
+            places[:, k] = _place(self._in_order[k])
+        found = []
+        for each, place in zip(positions(flags), places, strict=True):
+            of = place[each].tolist()
+            found.append([k for _, k in sorted(zip(of, each, strict=True))])
+        return found
 
-    def _brief(self, standing: Standing, household: int) -> dict[str, Any]:
+    def _brief(self, standing: Standing, household: int, missing: Sequence[Check]) -> dict[str, Any]:
         return {
             "item": standing.item.id,
             "status": STATUSES[int(standing.status[household])],
             "depends_on": [] if standing.is_held[household] else self._obtainable(standing.item, household),
-            "missing": [check.fact.id for check in _missing(standing, household)],
+            "missing": [check.fact.id for check in missing],
         }
 
     def _record(self, standing: Standing, household: int) -> dict[str, Any]:
-        item = standing.item
+        item, missing = standing.item, _missing(standing, household)
         return {
-            **self._brief(standing, household),
+            **self._brief(standing, household, missing),
             "class": item.kind.value,
             "text": item.name._asdict(),
             "department": item.department._asdict(),
-            "missing_text": [check.text._asdict() for check in _missing(standing, household)],
+            "missing_text": [check.text._asdict() for check in missing],
             "against": bool(standing.is_against[household]),
-            "triggered_by": sorted(name for name, flags in standing.named.items() if flags[household]),
+            "triggered_by": standing.callers[household],
         }
 
     def _obtainable(self, item: PolicyItem, household: int) -> list[str]:
@@ -233,15 +250,12 @@ def _missing(standing: Standing, household: int) -> list[Check]:
     return [check for check, flags in checks if flags[household]]
 
 
-def _place(standing: Standing, household: int) -> tuple[int, bool, int, bool, str]:
-    status = int(standing.status[household])
-    return (
-        max(0, status - CONDITIONAL),
-        not standing.is_serious[household],
-        status,
-        bool(standing.is_against[household]),
-        standing.item.id,
-    )
+def _place(standing: Standing) -> Ints:
+    """By household where the item comes among its candidates, the first lowest; items of one place by their names."""
+    status = standing.status.astype(np.int64)
+    late = np.maximum(0, status - CONDITIONAL)
+    place = (late * 2 + ~standing.is_serious) * len(STATUSES) + status
+    return np.asarray(place * 2 + standing.is_against, np.int64)
 
 
 def statuses(catalogue: PolicyCatalogue, states: States) -> Statuses:

@@ -7,7 +7,7 @@ a true trigger asks stands second at the latest. Fields whose answer hardly move
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, zip_longest
@@ -47,14 +47,17 @@ class Questions:
         rank = 0 if found.computed is Tier.GREY else RANKED.index(found.computed)
         of_rules = [] if rules is None else rules.questions(rank)
         floor = 0 if rules is None else max([int(rules.ruled.points_rank[i]), *rules.floors().values()])
-        listed = [(each, self._may_change_tier(i, each, rank, floor)) for each in self._asked(i)]
-        worth: list[dict[str, Any]] = []
-        slight: list[dict[str, Any]] = []
+        # No number of an abstained household sets a tier, nor does a borrowed model's.
+        sets_tier = self.scores.probability(i) is not None and self.scores.is_of_trained_region[i]
+        listed = [(each, sets_tier and self._may_change_tier(each, rank, floor)) for each in self._asked(i)]
+        worth: list[tuple[Asked, bool]] = []
+        slight: list[tuple[Asked, bool]] = []
         for each, may_change_tier in sorted(listed, key=lambda pair: not pair[1]):
             # How far an answer moves what cannot be scored yet is not known to be little.
             is_worth = may_change_tier or each.points is None or each.value >= LEAST_VALUE
-            (worth if is_worth else slight).append(self._told(i, each, may_change_tier))
-        return _first([*_in_turn(worth, of_rules), *slight])
+            (worth if is_worth else slight).append((each, may_change_tier))
+        # Most are never put into words: eight are enough.
+        return _first(chain(_in_turn(self._all_told(i, worth), of_rules), self._all_told(i, slight)))
 
     @cached_property
     def _asking(self) -> Asking:
@@ -65,16 +68,17 @@ class Questions:
             return []
         return self._asking.of(i)
 
-    def _may_change_tier(self, i: int, asked: Asked, rank: int, floor: int) -> bool:
+    def _may_change_tier(self, asked: Asked, rank: int, floor: int) -> bool:
         """Whether an answer within the range could bring another tier than the present one, whose rank is `rank`.
 
-        What the rules bring (`floor`) holds whatever the answer. No number of an abstained household sets a tier, nor
-        does a borrowed model's.
+        What the rules bring (`floor`) holds whatever the answer.
         """
-        sets_tier = self.scores.probability(i) is not None and self.scores.is_of_trained_region[i]
-        if asked.points is None or not sets_tier:
+        if asked.points is None:
             return False
         return any(max(floor, RANKED.index(self.bundle.bands.tier(p))) != rank for p in asked.points)
+
+    def _all_told(self, i: int, listed: Sequence[tuple[Asked, bool]]) -> Iterator[dict[str, Any]]:
+        return (self._told(i, each, may_change_tier) for each, may_change_tier in listed)
 
     def _told(self, i: int, asked: Asked, may_change_tier: bool) -> dict[str, Any]:
         field, points = asked.gap.field, None if self.scores.probability(i) is None else asked.points
@@ -94,17 +98,20 @@ class Questions:
         }
 
 
-def _in_turn(one: Sequence[dict[str, Any]], other: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _in_turn(one: Iterable[dict[str, Any]], other: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """First of one, first of the other, second of one, and so on; what is left of the longer ends the list."""
-    return [each for each in chain.from_iterable(zip_longest(one, other)) if each is not None]
+    return (each for each in chain.from_iterable(zip_longest(one, other)) if each is not None)
 
 
-def _first(listed: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _first(listed: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The first eight without the same words twice, in either language."""
     found: list[dict[str, Any]] = []
     said: set[str] = set()
     for each in listed:
-        if len(found) < MAX_QUESTIONS and said.isdisjoint(each["text"].values()):
+        words = each["text"].values()
+        if said.isdisjoint(words):
             found.append(each)
-            said.update(each["text"].values())
+            said.update(words)
+            if len(found) == MAX_QUESTIONS:
+                break
     return found

@@ -233,11 +233,12 @@ def _never_told(catalogue: Catalogue) -> frozenset[str]:
 
 def cited_event(history: History, row: int) -> dict[str, Any]:
     """One event as a reason or a trigger cites it."""
+    time_zone = history.time_zone
     return {
         "event_id": str(history.event_id[row]),
         "code": history.catalogue.kinds[history.code[row]].code,
-        "occurred_at": written(int(history.occurred[row]), history.time_zone),
-        "known_at": written(int(history.known_at[row]), history.time_zone),
+        "occurred_at": written(int(history.occurred[row]), time_zone),
+        "known_at": written(int(history.known_at[row]), time_zone),
         "source": str(history.source[row]),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from models.rules import CUTS, SHOWN_DIMENSIONS, Ruled
 
 STATES = {1: "true", 0: "false", -1: "not_evaluable"}
 MAX_EVENTS = 3
+ASKING = ("trigger", "points")
 SEALED_ID = "sealed"
 SEALED = Text("敏感因素（仅授权人员可查看内容）", "sensitive factor (wording for authorised roles only)")
 # The amounts a person asks about first: name, unit and whether a larger one is good.
@@ -106,20 +108,33 @@ class RuleRecord:
         those that cannot be evaluated and would bring a higher tier than the present one, whose rank is `rank` (0 green
         or grey, 3 red).
         """
-        floors, ranked = self.floors(), []
-        for mode in ("trigger", "points"):
+        floors, i, asked = self.floors(), self.household, self._asked
+        ranked: list[tuple[int, float, str]] = []
+        is_open: list[int] = []
+        for mode in ASKING:
             indicators = self.ruled.of_mode(mode)
-            for each in (indicators[k] for k in self.ruled.true[mode][self.household]):
-                severity = float(self.ruled.severity[each.id][self.household])
-                ranked.append((0, -floors.get(each.id, 0), -severity, each.id, each))
-            for each in (indicators[k] for k in self.ruled.not_evaluable[mode][self.household]):
-                if _strongest(each) > rank:
-                    ranked.append((1, -_strongest(each), 0.0, each.id, each))
-        return [
-            question
-            for is_open, *_, each in sorted(ranked, key=lambda entry: entry[:4])
-            for question in self._asked(each, is_open == 1)
-        ]
+            for name in (indicators[k].id for k in self.ruled.true[mode][i]):
+                ranked.append((-floors.get(name, 0), -float(self.ruled.severity[name][i]), name))
+            of_mode = asked.places[mode]
+            is_open += [of_mode[k] for k in self.ruled.not_evaluable[mode][i]]
+        found = [question for *_, name in sorted(ranked) for question in asked.if_true[name]]
+        # Those that can bring the highest tier stand first.
+        for place in sorted(is_open):
+            strongest, questions = asked.if_open[place]
+            if strongest <= rank:
+                break
+            found += questions
+        return found
+
+    @property
+    def _asked(self) -> _Asked:
+        """What the indicators of the day ask of this reader; worked out once a day."""
+        kept, key = self.ruled.states.book.kept, f"asked {self.may_read_sealed}"
+        if key not in kept:
+            shown = [each for mode in ASKING for each in self.ruled.of_mode(mode)]
+            kept[key] = _Asked(shown, {each.id: self._questions(each) for each in shown})
+        found: _Asked = kept[key]
+        return found
 
     def dimensions(self) -> dict[str, float | None]:
         """One number from 0 to 1 a dimension, null where nothing is known about it."""
@@ -206,30 +221,46 @@ class RuleRecord:
             found = {row for row in found if not history.catalogue.kinds[history.code[row]].is_sealed}
         return sorted(found)
 
-    def _asked(self, indicator: Indicator, may_change_tier: bool) -> list[dict[str, Any]]:
-        return [
-            {
-                "question_id": f"{indicator.id}.{number}",
-                "text": text,
-                "kind": "indicator",
-                "about": indicator.id,
-                "code": None,
-                "unit": None,
-                "if_known": None,
-                "may_change_tier": may_change_tier,
-            }
-            for number, text in enumerate(self._questions(indicator), 1)
-        ]
-
     def _questions(self, indicator: Indicator) -> list[dict[str, str]]:
         if self._hides(indicator):
             return []
         return [{"zh": question.zh, "en": question.en} for question in indicator.questions]
 
 
+class _Asked:
+    """What the indicators of `ASKING` ask: where one is true by its id, and where one cannot be evaluated by its place
+    among all of them, those that can bring the highest tier first, with the rank of that tier.
+
+    `places` gives the place of each indicator of a mode.
+    """
+
+    def __init__(self, indicators: Sequence[Indicator], questions: Mapping[str, list[dict[str, str]]]) -> None:
+        self.if_true = {each.id: _told_questions(each, questions[each.id], False) for each in indicators}
+        ordered = sorted(indicators, key=lambda each: (-_strongest(each), each.id))
+        self.if_open = [(_strongest(each), _told_questions(each, questions[each.id], True)) for each in ordered]
+        place = {each.id: k for k, each in enumerate(ordered)}
+        self.places = {mode: [place[each.id] for each in indicators if each.mode == mode] for mode in ASKING}
+
+
 def _strongest(indicator: Indicator) -> int:
     """Rank of the highest tier that an indicator can bring."""
     return max((RANKS.get(level.tier, 0) for level in indicator.levels), default=0)
+
+
+def _told_questions(indicator: Indicator, texts: list[dict[str, str]], may_change_tier: bool) -> list[dict[str, Any]]:
+    return [
+        {
+            "question_id": f"{indicator.id}.{number}",
+            "text": text,
+            "kind": "indicator",
+            "about": indicator.id,
+            "code": None,
+            "unit": None,
+            "if_known": None,
+            "may_change_tier": may_change_tier,
+        }
+        for number, text in enumerate(texts, 1)
+    ]
 
 
 def _interval(lo: float, hi: float, least: float = -math.inf) -> dict[str, Any]:
@@ -250,9 +281,13 @@ def _interval(lo: float, hi: float, least: float = -math.inf) -> dict[str, Any]:
         state = "at_least"
     else:
         state = "at_most" if math.isfinite(hi) else "unknown"
+    if lo == hi:
+        value = _rounded(lo)
+        at_least = at_most = value if math.isfinite(lo) else None
+        return {"state": state, "value": value, "at_least": at_least, "at_most": at_most}
     return {
         "state": state,
-        "value": _rounded(lo) if lo == hi else None,
+        "value": None,
         "at_least": _rounded(lo) if math.isfinite(lo) else None,
         "at_most": _rounded(hi) if math.isfinite(hi) else None,
     }

@@ -19,11 +19,14 @@ from models.shap_kernel import ZERO
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-SIDE_BY_SIDE = 4
+# Rows whose leaves are added side by side, and trees that are gone down side by side.
+SIDE_BY_SIDE, TREES_AT_ONCE = 8, 4
+# Where a value lies that is not among the thresholds of its feature.
+UNKNOWN, NONE = -1, -2
 
-# Of a node in one look: where the row's value lies, the threshold, and the children, below zero ~leaf. An unknown goes
-# to `unknown`.
-NODE = np.dtype([("threshold", "f8"), ("place", "i4"), ("left", "i4"), ("right", "i4"), ("unknown", "i4")], align=True)
+# Of a node beside its threshold: where the row's value lies, and the children, below zero ~leaf. An unknown goes to
+# the last one.
+PLACE, LEFT, RIGHT, AT_UNKNOWN = range(4)
 
 
 class TreeSum:
@@ -35,7 +38,7 @@ class TreeSum:
 
     def __init__(self, forest: Forest, members: tuple[int, ...] = ()) -> None:
         self._n_features = forest.n_features
-        self._roots, self._nodes = _laid_out(forest)
+        self._roots, self._thresholds, self._nodes = _laid_out(forest)
         self._leaves = forest.leaf_value
         self._ends = np.cumsum(members or (forest.n_trees,), dtype=np.int64)
         self._moved_by = _moved_by(forest)
@@ -48,15 +51,14 @@ class TreeSum:
         """The margin of each row, and the sum over the trees of each member alone (rows x members)."""
         rows = self._checked(values)
         margins, members = np.empty(len(rows)), np.empty((len(rows), len(self._ends)))
-        _summed(rows, self._roots, self._nodes, self._leaves, self._ends, margins, members)
+        _summed(rows, self._roots, self._thresholds, self._nodes, self._leaves, self._ends, margins, members)
         return margins, members
 
     def near(self, row: Floats, values: Floats) -> Floats:
         """The margins of rows that differ in few features from `row`: the same bits as `margins`, with less to do."""
         rows, found = self._checked(values), np.empty(len(values))
-        _summed_near(
-            self._checked(row[np.newaxis])[0], rows, self._roots, self._nodes, self._leaves, *self._moved_by, found
-        )  # fmt: skip
+        trees = (self._roots, self._thresholds, self._nodes, self._leaves)
+        _summed_near(self._checked(row[np.newaxis])[0], rows, *trees, *self._moved_by, found)
         return found
 
     def _checked(self, values: Floats) -> Floats:
@@ -65,19 +67,21 @@ class TreeSum:
         return np.ascontiguousarray(values, np.float64)
 
 
-def _laid_out(forest: Forest) -> tuple[Ints, npt.NDArray[np.void]]:
-    """Where each tree begins (a node, or ~leaf for a tree of one leaf), and the nodes with children counted in all."""
+def _laid_out(forest: Forest) -> tuple[Ints, Floats, npt.NDArray[np.int32]]:
+    """Where each tree begins (a node, or ~leaf for a tree of one leaf), and the nodes with children counted in all:
+    thresholds, and places and children."""
     sizes = np.diff(forest.first_node)
     first_node, first_leaf = (np.repeat(first[:-1], sizes) for first in (forest.first_node, forest.first_leaf))
-    nodes = np.zeros(len(forest.feature), NODE)
-    nodes["threshold"] = forest.threshold
+    # One more, that trees of one leaf may look at.
+    nodes = np.zeros((len(forest.feature) + 1, 4), np.int32)
     # Where 0 goes with the unknown, the value is read from a second copy of the row.
-    nodes["place"] = forest.feature + forest.n_features * (forest.missing == MISSING_ZERO)
-    for side, child in (("left", forest.left), ("right", forest.right)):
-        nodes[side] = np.where(child >= 0, first_node + child, ~(first_leaf + ~child))
+    nodes[:-1, PLACE] = forest.feature + forest.n_features * (forest.missing == MISSING_ZERO)
+    for side, child in ((LEFT, forest.left), (RIGHT, forest.right)):
+        nodes[:-1, side] = np.where(child >= 0, first_node + child, ~(first_leaf + ~child))
     goes_left = np.where(forest.missing == MISSING_NONE, forest.threshold >= 0, forest.default_left)
-    nodes["unknown"] = np.where(goes_left, nodes["left"], nodes["right"])
-    return np.where(sizes > 0, forest.first_node[:-1], ~forest.first_leaf[:-1]), nodes
+    nodes[:-1, AT_UNKNOWN] = np.where(goes_left, nodes[:-1, LEFT], nodes[:-1, RIGHT])
+    roots = np.where(sizes > 0, forest.first_node[:-1], ~forest.first_leaf[:-1])
+    return roots, np.append(forest.threshold, 0.0), nodes
 
 
 def _moved_by(forest: Forest) -> tuple[Ints, Floats, Ints, Bools]:
@@ -102,22 +106,45 @@ def _read(row, features, place):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _leaf(place, at, nodes, leaves):  # type: ignore[no-untyped-def]
+def _leaf(place, at, thresholds, nodes, leaves):  # type: ignore[no-untyped-def]
     """The value of the leaf that a row falls into from the node `at` on."""
     while at >= 0:
-        node = nodes[at]
-        x = place[node.place]
-        if x <= node.threshold:
-            at = node.left
-        elif x > node.threshold:
-            at = node.right
+        x = place[nodes[at, PLACE]]
+        if x <= thresholds[at]:
+            at = nodes[at, LEFT]
+        elif x > thresholds[at]:
+            at = nodes[at, RIGHT]
         else:
-            at = node.unknown
+            at = nodes[at, AT_UNKNOWN]
     return leaves[~at]
 
 
 @numba.njit(cache=True, nogil=True)
-def _summed(rows, roots, nodes, leaves, ends, margins, members):  # type: ignore[no-untyped-def]
+def _step(place, at, thresholds, nodes):  # type: ignore[no-untyped-def]
+    """The next node; of a leaf itself. Without a branch, so that several trees are gone down in the time of one."""
+    node = max(at, 0)
+    x = place[nodes[node, PLACE]]
+    child = nodes[node, LEFT + (x > thresholds[node]) + 2 * (x != x)]
+    return child if at >= 0 else at
+
+
+@numba.njit(cache=True, nogil=True)
+def _find_leaves(place, trees, roots, thresholds, nodes, leaves, found):  # type: ignore[no-untyped-def]
+    """Write the leaves of some trees at their places in `found`."""
+    whole = len(trees) - len(trees) % TREES_AT_ONCE
+    for k in range(0, whole, TREES_AT_ONCE):
+        a, b, c, d = roots[trees[k]], roots[trees[k + 1]], roots[trees[k + 2]], roots[trees[k + 3]]
+        while (a >= 0) | (b >= 0) | (c >= 0) | (d >= 0):
+            a, b = _step(place, a, thresholds, nodes), _step(place, b, thresholds, nodes)
+            c, d = _step(place, c, thresholds, nodes), _step(place, d, thresholds, nodes)
+        found[trees[k]], found[trees[k + 1]] = leaves[~a], leaves[~b]
+        found[trees[k + 2]], found[trees[k + 3]] = leaves[~c], leaves[~d]
+    for t in trees[whole:]:
+        found[t] = _leaf(place, roots[t], thresholds, nodes, leaves)
+
+
+@numba.njit(cache=True, nogil=True)
+def _summed(rows, roots, thresholds, nodes, leaves, ends, margins, members):  # type: ignore[no-untyped-def]
     """Write the margin of every row and the sum of each member; both begin with 0 and add one tree at a time."""
     place, features = np.empty(2 * rows.shape[1]), np.arange(rows.shape[1])
     for r in range(len(rows)):
@@ -126,7 +153,7 @@ def _summed(rows, roots, nodes, leaves, ends, margins, members):  # type: ignore
         for m in range(len(ends)):
             member = 0.0
             for t in range(first, ends[m]):
-                leaf = _leaf(place, roots[t], nodes, leaves)
+                leaf = _leaf(place, roots[t], thresholds, nodes, leaves)
                 margin += leaf
                 member += leaf
             members[r, m] = member
@@ -151,70 +178,117 @@ def _varying(row, rows):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _differences(one, other, features):  # type: ignore[no-untyped-def]
-    """In how many of the features two rows differ."""
+def _side(x, splits, by_zero):  # type: ignore[no-untyped-def]
+    """Where a value lies among the splits on its feature: how many thresholds are below it, or `UNKNOWN` or `NONE`."""
+    if x != x:
+        return UNKNOWN
+    if abs(x) <= ZERO:
+        if by_zero:
+            return NONE
+        x = 0.0
+    low, high = 0, len(splits)
+    while low < high:
+        middle = (low + high) // 2
+        if splits[middle] < x:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@numba.njit(cache=True, nogil=True)
+def _between(a, b, n):  # type: ignore[no-untyped-def]
+    """Which of a feature's n splits send values at two sides different ways, or may: from the first to before the
+    second."""
+    if a == b:
+        return 0, 0
+    if a < 0 or b < 0:
+        return 0, n
+    return min(a, b), max(a, b)
+
+
+@numba.njit(cache=True, nogil=True)
+def _crossed(one, other, sizes):  # type: ignore[no-untyped-def]
+    """How many splits may send two rows different ways."""
     count = 0
-    for f in features:
-        count += _differs(one[f], other[f])
+    for j in range(len(one)):
+        start, end = _between(one[j], other[j], sizes[j])
+        count += end - start
     return count
 
 
 @numba.njit(cache=True, nogil=True)
-def _find_moved(was, row, features, first, thresholds, trees, by_zero, is_moved, moved):  # type: ignore[no-untyped-def]
-    """List the trees in which a split on one of the features sends the two rows different ways; how many there are."""
+def _find_moved(was, now, features, first, trees, is_moved, moved):  # type: ignore[no-untyped-def]
+    """List the trees with a split on one of the features that may send two rows different ways; how many there are."""
     count = 0
-    for f in features:
-        a, b = was[f], row[f]
-        if not _differs(a, b):
-            continue
-        a, b = 0.0 if abs(a) <= ZERO else a, 0.0 if abs(b) <= ZERO else b
-        start, end = first[f], first[f + 1]
-        if a == a and b == b and not (by_zero[f] and (a == 0.0 or b == 0.0)):
-            of_feature = thresholds[start:end]
-            # At most the threshold is left: what lies from the smaller one on, but not from the larger one on.
-            start, end = (
-                start + np.searchsorted(of_feature, min(a, b)),
-                start + np.searchsorted(of_feature, max(a, b)),
-            )
-        for k in range(start, end):
-            if not is_moved[trees[k]]:
-                is_moved[trees[k]] = True
-                moved[count] = trees[k]
+    for j in range(len(features)):
+        start, end = first[features[j]], first[features[j] + 1]
+        low, high = _between(was[j], now[j], end - start)
+        for t in trees[start + low : start + high]:
+            if not is_moved[t]:
+                is_moved[t] = True
+                moved[count] = t
                 count += 1
+    is_moved[moved[:count]] = False
     return count
 
 
 @numba.njit(cache=True, nogil=True)
-def _summed_near(row, rows, roots, nodes, leaves, first, thresholds, trees, by_zero, margins):  # type: ignore[no-untyped-def]
+def _find_sides(row, like, sides, features, first, splits, by_zero, found):  # type: ignore[no-untyped-def]
+    """Write where the row's values lie among the splits on some features; `sides` says it of another row, `like`."""
+    for j in range(len(features)):
+        f = features[j]
+        if _differs(row[f], like[f]):
+            found[j] = _side(row[f], splits[first[f] : first[f + 1]], by_zero[f])
+        else:
+            found[j] = sides[j]
+
+
+@numba.njit(cache=True, nogil=True)
+def _summed_near(row, rows, roots, thresholds, nodes, leaves, first, splits, trees, by_zero, margins):  # type: ignore[no-untyped-def]
     """Write the margins of rows that are like `row`, or like the one before, in most features.
 
-    Only the leaves of trees are found anew that may be others there. All are added in the order of the trees, four rows
-    side by side: one addition waits for the one before.
+    Only the leaves of trees are found anew that may be others there. All are added in the order of the trees, several
+    rows side by side: one addition waits for the one before.
     """
     n_trees, place = len(roots), np.empty(2 * len(row))
     of_row, told = np.empty(n_trees), np.zeros((SIDE_BY_SIDE, n_trees))
     is_moved, moved = np.zeros(n_trees, np.bool_), np.empty(n_trees, np.int64)
     _read(row, np.arange(len(row)), place)
+    _find_leaves(place, np.arange(n_trees), roots, thresholds, nodes, leaves, of_row)
     features = _varying(row, rows)
-    for t in range(n_trees):
-        of_row[t] = _leaf(place, roots[t], nodes, leaves)
+    sizes, sides = first[features + 1] - first[features], np.empty((3, len(features)), np.int64)
+    for j in range(len(features)):
+        f = features[j]
+        sides[:, j] = _side(row[f], splits[first[f] : first[f + 1]], by_zero[f])
     for r in range(len(rows)):
-        here, was, leaves_then = told[r % SIDE_BY_SIDE], row, of_row
-        if r > 0 and _differences(rows[r - 1], rows[r], features) <= _differences(row, rows[r], features):
-            was, leaves_then = rows[r - 1], told[(r - 1) % SIDE_BY_SIDE]
+        here, now, was, leaves_then = told[r % SIDE_BY_SIDE], sides[r % 2], sides[2], of_row
+        before = sides[1 - r % 2]
+        _find_sides(rows[r], rows[r - 1] if r else row, before, features, first, splits, by_zero, now)
+        if r > 0 and _crossed(before, now, sizes) <= _crossed(was, now, sizes):
+            was, leaves_then = before, told[(r - 1) % SIDE_BY_SIDE]
         here[:] = leaves_then
-        _read(rows[r], features, place)
-        for k in range(_find_moved(was, rows[r], features, first, thresholds, trees, by_zero, is_moved, moved)):
-            here[moved[k]] = _leaf(place, roots[moved[k]], nodes, leaves)
-            is_moved[moved[k]] = False
+        count = _find_moved(was, now, features, first, trees, is_moved, moved)
+        if count:
+            _read(rows[r], features, place)
+            _find_leaves(place, moved[:count], roots, thresholds, nodes, leaves, here)
         if r % SIDE_BY_SIDE == SIDE_BY_SIDE - 1 or r == len(rows) - 1:
-            a, b, c, d = 0.0, 0.0, 0.0, 0.0
-            for t in range(n_trees):
-                a += told[0, t]
-                b += told[1, t]
-                c += told[2, t]
-                d += told[3, t]
-            start = r - r % SIDE_BY_SIDE
-            for k, margin in enumerate((a, b, c, d)):
-                if start + k <= r:
-                    margins[start + k] = margin
+            _add(told, margins[r - r % SIDE_BY_SIDE : r + 1])
+
+
+@numba.njit(cache=True, nogil=True)
+def _add(told, margins):  # type: ignore[no-untyped-def]
+    """Write the sums of the first rows of `told`, each in its order."""
+    a, b, c, d, e, f, g, h = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for t in range(told.shape[1]):
+        a += told[0, t]
+        b += told[1, t]
+        c += told[2, t]
+        d += told[3, t]
+        e += told[4, t]
+        f += told[5, t]
+        g += told[6, t]
+        h += told[7, t]
+    sums = (a, b, c, d, e, f, g, h)
+    for k in range(len(margins)):
+        margins[k] = sums[k]

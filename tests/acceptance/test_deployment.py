@@ -23,9 +23,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from features.dataset import read_dataset
+from models.bundle import Bundle
+from serving.desk import Desk
 from serving.extract import request_of
+from serving.scoring import Scorer
 from serving.settings import PREFIX, Settings
-from tests.server import RunningService, running_service
+from tests.front import front
+from tests.server import TOKENS, RunningService, running_service
 
 ROOT = Path(__file__).parent.parent.parent
 OPS = ROOT / "ops"
@@ -103,13 +107,13 @@ def test_the_bento_describes_the_service_in_plain_yaml(bento: Path) -> None:
     assert not list((bento / "src").rglob("test_*.py"))
 
 
-def test_the_bento_serves_the_same_bytes(bento: Path, tiny_bundle: Path, tiny_county: Path, tmp_path: Path) -> None:
+def test_the_bento_serves_the_same_bytes(bento: Path, opened_bundle: Bundle, tiny_county: Path, tmp_path: Path) -> None:
     county = read_dataset(tiny_county)
     until = county.meta.moments.until
     bodies = [request_of(county, name, until) for name in county.households["household_id"].head(5)]
-    with running_service(tiny_bundle, tmp_path) as service:
-        expected = [service.post(json=body).content for body in bodies]
-        headers = service.headers()
+    headers = {"Authorization": f"Bearer {TOKENS['platform']}", "X-Purpose": "prepare_visit"}
+    with front(Desk(Scorer(opened_bundle, Settings()), None, Settings())) as ours:
+        expected = [ours.post("/score", json=body, headers=headers).content for body in bodies]
     with _served(bento, tmp_path) as url:
         found = [httpx.post(f"{url}/score", json=body, headers=headers, timeout=60).content for body in bodies]
     assert found == expected
@@ -140,8 +144,6 @@ def _served(bento: Path, scratch: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    from tests.server import TOKENS
-
     tokens = ",".join(f"{role}:{token}" for role, token in TOKENS.items())
     environment = {
         **_plain(),

@@ -22,7 +22,7 @@ from training.study import Plan
 from training.unlogged import StoreLost
 
 # How often the training is killed; the figures in docs/results.md are of 20.
-KILLS = int(os.environ.get("POVRISK_TEST_TRAINING_KILLS", "2"))
+KILLS = int(os.environ.get("POVRISK_TEST_TRAINING_KILLS", "1"))
 # The plan of the fixture `tiny_bundle`, so that its trees are what a finished run must give.
 QUICK = Plan(split="household", tries=0, origins=0, challengers=("best_single_feature",))
 

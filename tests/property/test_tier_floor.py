@@ -88,6 +88,9 @@ class Says:
     def margins(self, values: np.ndarray) -> np.ndarray:
         return np.resize(self.said, len(values))
 
+    def with_members(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self.margins(values), self.margins(values)[:, np.newaxis]
+
     def contributions(self, values: np.ndarray, **told: object) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros_like(values), self.margins(values)
 
