@@ -33,7 +33,8 @@ def may_repeat_a_key(body: bytes) -> bool:
     return not body or bool(_is_in_doubt(np.frombuffer(body, np.uint8)))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+# It keeps the lock: to get it back beside a computing thread lasts longer than to read a body.
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _is_in_doubt(body: npt.NDArray[np.uint8]) -> bool:
     is_object = np.zeros(MAX_DEPTH + 1, np.bool_)
     # Keys of all open objects stand one after another; those of the object at depth d begin at first[d].
