@@ -159,3 +159,48 @@ def test_before_the_model_is_loaded_calls_are_told_so() -> None:
     turns = Turns(lambda: None, LIMITS)
     assert outcome(turns, call("early")) is Overdue
     turns.close()
+
+
+class Busy:
+    """Takes 40 ms whatever it is given; remembers how many calls it was given together."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def score_all(self, calls: Sequence[Call]) -> list[Scored | Refusal]:
+        self.sizes.append(len(calls))
+        time.sleep(0.04)
+        return [Scored([], True) for _ in calls]
+
+
+def sizes(callers: int, each: int) -> list[int]:
+    """The sizes of the turns when so many callers ask again as soon as they are answered."""
+    desk = Busy()
+    turns = Turns(lambda: desk, Settings(households_at_once=64))
+
+    async def ask() -> None:
+        for _ in range(each):
+            await turns.answer(call("again"))
+
+    async def everybody() -> None:
+        await asyncio.gather(*(ask() for _ in range(callers)))
+
+    asyncio.run(everybody())
+    turns.close()
+    return desk.sizes
+
+
+def test_callers_who_ask_again_at_once_come_to_share_every_turn() -> None:
+    """Taken as they come, they would fall into two groups that take turns, and pay the price of a turn twice."""
+    found = sizes(callers=8, each=12)
+    assert sum(found) == 8 * 12
+    assert len(found) <= 12 + 4
+
+
+def test_a_caller_alone_is_never_kept_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    stood_back: list[float] = []
+    monkeypatch.setattr(Turns, "_stand_back", lambda turns, took_s: stood_back.append(took_s))
+    assert sizes(callers=1, each=10) == [1] * 10
+    assert stood_back == []
+    assert max(sizes(callers=4, each=3)) > 1
+    assert stood_back
