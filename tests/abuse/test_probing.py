@@ -11,6 +11,7 @@ from serving.guard import guarded
 from serving.sessions import Sessions
 from serving.settings import Settings
 from serving.tokens import read_tokens
+from tests.loops import run as run_apart
 
 TOKENS = read_tokens("platform:pp,platform:p2,caseworker:cc")
 SESSIONS = Sessions(b"k" * 32, TOKENS, hours=9.0)
@@ -64,7 +65,7 @@ def test_ten_thousand_queries_that_are_nearly_equal_get_few_answers() -> None:
         seconds = loop.time() - started
         return seconds, replies, (await ask(app, "p2", 0, []))[0]
 
-    seconds, replies, other = asyncio.run(probe())
+    seconds, replies, other = run_apart(probe())
     statuses = Counter(status for status, _ in replies)
     most = settings.calls_in_reserve + settings.calls_per_s * seconds + 1
     assert set(statuses) == {200, 429}
@@ -83,6 +84,6 @@ def test_many_calls_side_by_side_are_stopped_as_well() -> None:
     async def probe() -> list[tuple[int, dict[str, str]]]:
         return await asyncio.gather(*[ask(app, "cc", value, []) for value in range(1000)])
 
-    statuses = Counter(status for status, _ in asyncio.run(probe()))
+    statuses = Counter(status for status, _ in run_apart(probe()))
     assert statuses[200] <= settings.calls_in_reserve + 60
     assert set(statuses) <= {200, 429, 503}

@@ -22,7 +22,7 @@ PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
 PICTURES = Path(__file__).parent.parent.parent / "build" / "screenshots"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """One browser for all tests of a process."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -34,7 +34,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(tiny_county: Path, tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The filled store."""
     from models.bundle import read_bundle
@@ -42,7 +42,7 @@ def site(tiny_county: Path, tiny_bundle: Path, tmp_path_factory: pytest.TempPath
     return fill(tmp_path_factory.mktemp("site") / "store.db", tiny_county, read_bundle(tiny_bundle))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def service(site: Site, tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """The service on that store, on the day that its data ends."""
     place = tmp_path_factory.mktemp("service")

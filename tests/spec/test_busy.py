@@ -10,6 +10,7 @@ import pytest
 
 from serving.errors import TooBusy
 from serving.guard.busy import Busy
+from tests.loops import run as run_apart
 
 
 class Sender:
@@ -81,7 +82,7 @@ def test_one_call_more_than_there_are_places_is_refused_and_a_place_that_is_left
         await finished(app, busy, calls)
         assert outcomes(await asked(busy, whole())) == ["answered"]
 
-    asyncio.run(run())
+    run_apart(run())
 
 
 def test_bytes_count_as_they_arrive_and_until_the_answer() -> None:
@@ -100,7 +101,7 @@ def test_bytes_count_as_they_arrive_and_until_the_answer() -> None:
         assert outcomes(calls)[-1] == "refused"
         await finished(app, busy, calls)
 
-    asyncio.run(run())
+    run_apart(run())
 
 
 def test_bodies_that_arrive_slowly_take_no_place_from_others() -> None:
@@ -121,7 +122,7 @@ def test_bodies_that_arrive_slowly_take_no_place_from_others() -> None:
             sender.leave()
         await finished(app, busy, [*calls, *held])
 
-    asyncio.run(run())
+    run_apart(run())
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
@@ -133,7 +134,7 @@ def test_whoever_asks_whether_the_service_lives_is_never_refused(path: str) -> N
         assert outcomes(calls) == [*["held"] * 51, "refused"]
         await finished(app, busy, calls)
 
-    asyncio.run(run())
+    run_apart(run())
 
 
 def test_a_call_that_fails_or_is_given_up_leaves_its_place() -> None:
@@ -153,7 +154,7 @@ def test_a_call_that_fails_or_is_given_up_leaves_its_place() -> None:
         await settled()
         assert (busy.calls, busy.bytes) == (0, 0)
 
-    asyncio.run(run())
+    run_apart(run())
 
 
 def test_the_refusal_says_when_to_ask_again() -> None:

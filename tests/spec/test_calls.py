@@ -23,6 +23,7 @@ from serving.guard.access import RULE
 from serving.guard.calls import PROBES, Calls
 from serving.guard.rules import PURPOSES, RULES
 from serving.log_lines import AsJson, Line, LogRefused, form
+from tests.loops import run as run_apart
 
 CANARY = "KANARIE"
 FIELDS = {
@@ -65,7 +66,7 @@ def call(app: Any, path: str = "/score", method: str = "POST", **more: Any) -> l
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(Calls(app)(scope, receive, send))
+    run_apart(Calls(app)(scope, receive, send))
     return sent
 
 
@@ -201,7 +202,7 @@ def test_the_pulse_is_taken_while_the_worker_lives(monkeypatch: pytest.MonkeyPat
         time.sleep(0.08)
         await asyncio.sleep(0.15)
 
-    asyncio.run(Calls(alive)({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
+    run_apart(Calls(alive)({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
     assert told[-1][0] >= 0.07
     assert told[-1][1] > 20e6
 
@@ -222,8 +223,8 @@ def test_a_line_costs_little(lines: io.StringIO) -> None:
             await asked({**scope, "state": {}}, receive, send)
         return (time.process_time() - begun) / 300
 
-    bare = min(asyncio.run(spent(app)) for _ in range(5))
-    assert min(asyncio.run(spent(Calls(app))) for _ in range(5)) - bare < 150e-6
+    bare = min(run_apart(spent(app)) for _ in range(5))
+    assert min(run_apart(spent(Calls(app))) for _ in range(5)) - bare < 150e-6
 
 
 # -- the form of the lines

@@ -18,6 +18,7 @@ from serving.redaction import Redaction, request_is_running
 from serving.sessions import Sessions
 from serving.settings import SettingRefused, Settings, bundle_key, settings_from
 from serving.tokens import TokensRefused, demo_tokens, read_tokens, tokens_from
+from tests.loops import run as run_apart
 
 TOKENS = read_tokens("platform:pp,caseworker:cc,supervisor:ss,researcher:rr")
 SESSIONS = Sessions(b"k" * 32, TOKENS, hours=9.0)
@@ -102,7 +103,7 @@ def ask(
 
         await guarded(app, TOKENS, SESSIONS, settings)(scope, receive, send)
 
-    asyncio.run(run())
+    run_apart(run())
     return reply
 
 
@@ -292,7 +293,7 @@ def test_a_websocket_is_closed() -> None:
     async def send(message: Any) -> None:
         said.append(message)
 
-    asyncio.run(guarded(Recorder(), TOKENS, SESSIONS, SMALL)({"type": "websocket"}, None, send))  # type: ignore[arg-type]
+    run_apart(guarded(Recorder(), TOKENS, SESSIONS, SMALL)({"type": "websocket"}, None, send))  # type: ignore[arg-type]
     assert said == [{"type": "websocket.close", "code": 1008}]
 
 

@@ -67,12 +67,12 @@ class FakeDesk:
     def suspended_templates(self) -> frozenset[str]:
         return frozenset()
 
-    def person(self, code: str) -> PersonCase:
+    def person(self, code: str, client: str = "") -> PersonCase:
         if code.upper() != CODE:
             raise UnknownCase
         return self.case
 
-    def person_request(self, code: str, what: str, facts: Sequence[str]) -> None:
+    def person_request(self, code: str, what: str, facts: Sequence[str], client: str = "") -> None:
         self.asked.append((what, tuple(facts)))
 
     def person_code(self, assessment_id: str, *, role: str, actor: str) -> str:

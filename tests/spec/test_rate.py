@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from serving.guard.problems import Problems
 from serving.guard.rate import Buckets, Rate
 from serving.sessions import Sessions
 from serving.tokens import read_tokens
+from tests.loops import run as run_apart
 
 TOKENS = read_tokens("platform:pp,platform:p2,caseworker:cc,researcher:rr")
 SESSIONS = Sessions(b"k" * 32, TOKENS, hours=9.0)
@@ -60,7 +60,7 @@ class Front:
         async def send(message: Any) -> None:
             said.append(message)
 
-        asyncio.run(self.app(scope, receive, send))
+        run_apart(self.app(scope, receive, send))
         return said[0]["status"], {name.decode(): value.decode() for name, value in said[0]["headers"]}
 
     def as_token(self, token: str, n: int = 1, path: str = "/model") -> list[int]:

@@ -32,6 +32,7 @@ from serving.sessions import Sessions
 from serving.settings import Settings
 from serving.tokens import read_tokens
 from serving.turns import Turns
+from tests.loops import run as run_apart
 from tests.server import TOKENS
 
 SETTINGS = Settings(store="none", calls_per_s=10_000.0, calls_in_reserve=10_000)
@@ -115,7 +116,7 @@ def alone(app: ASGIApp, *calls: tuple[bytes, str]) -> list[Answer]:
         async with caller(app) as client:
             return [await post(client, *each) for each in calls]
 
-    return asyncio.run(one_after_the_other())
+    return run_apart(one_after_the_other())
 
 
 def at_once(app: ASGIApp, *calls: tuple[bytes, str]) -> list[Answer]:
@@ -123,7 +124,7 @@ def at_once(app: ASGIApp, *calls: tuple[bytes, str]) -> list[Answer]:
         async with caller(app) as client:
             return list(await asyncio.gather(*(post(client, *each) for each in calls)))
 
-    return asyncio.run(side_by_side())
+    return run_apart(side_by_side())
 
 
 def test_calls_with_the_same_ids_and_other_contents_get_what_they_get_alone(
@@ -197,7 +198,7 @@ def test_another_query_is_refused(app: ASGIApp, households: list[dict[str, Any]]
         async with caller(app) as client:
             return await post(client, body(households[0]), query=query)
 
-    assert asyncio.run(asked())[0] == 422
+    assert run_apart(asked())[0] == 422
 
 
 def test_answers_are_what_the_description_promises_and_plain_json(

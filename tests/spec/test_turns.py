@@ -16,6 +16,7 @@ from serving.errors import Failed, Invalid, Overdue, Refusal
 from serving.messages import Household
 from serving.settings import Settings
 from serving.turns import Turns
+from tests.loops import run as run_apart
 
 LIMITS = Settings(households_at_once=4, call_s=5.0)
 HOUSEHOLD = Household(household_id="h", as_of="2026-11-01", region="demo", residence="rural", members=[], events=[])
@@ -134,7 +135,7 @@ def test_a_call_that_is_no_longer_wanted_is_not_computed(turns: Turns, desk: Slo
         desk.gate.set()
         return [(await each).records[0]["name"] for each in (first, other)]
 
-    assert asyncio.run(calls()) == ["first", "other"]
+    assert run_apart(calls()) == ["first", "other"]
     assert desk.turns == [["first"], ["other"]]
 
 
@@ -173,19 +174,20 @@ class Busy:
         return [Scored([], True) for _ in calls]
 
 
-def sizes(callers: int, each: int) -> list[int]:
-    """The sizes of the turns when so many callers ask again as soon as they are answered."""
+def sizes(callers: int, each: int, pause_s: float = 0.0) -> list[int]:
+    """The sizes of the turns when so many callers ask again as soon as they are answered, or a pause later."""
     desk = Busy()
     turns = Turns(lambda: desk, Settings(households_at_once=64))
 
     async def ask() -> None:
         for _ in range(each):
             await turns.answer(call("again"))
+            await asyncio.sleep(pause_s)
 
     async def everybody() -> None:
         await asyncio.gather(*(ask() for _ in range(callers)))
 
-    asyncio.run(everybody())
+    run_apart(everybody())
     turns.close()
     return desk.sizes
 
@@ -197,10 +199,10 @@ def test_callers_who_ask_again_at_once_come_to_share_every_turn() -> None:
     assert len(found) <= 12 + 4
 
 
-def test_a_caller_alone_is_never_kept_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_finds_the_thread_idle_is_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     stood_back: list[float] = []
     monkeypatch.setattr(Turns, "_stand_back", lambda turns, took_s: stood_back.append(took_s))
-    assert sizes(callers=1, each=10) == [1] * 10
+    assert sizes(callers=1, each=10, pause_s=0.02) == [1] * 10
     assert stood_back == []
     assert max(sizes(callers=4, each=3)) > 1
     assert stood_back
