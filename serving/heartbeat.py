@@ -58,9 +58,9 @@ async def beat() -> None:
             metrics.forget_dead_workers()
 
 
-def rss_bytes() -> int:
-    """The memory of this process; 0 where the system does not tell."""
+def rss_bytes() -> int | None:
+    """The memory of this process; None where the system does not tell."""
     try:
         return int(_STATM.read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
-        return 0
+        return None

@@ -27,7 +27,7 @@ class LogRefused(ValueError):
 
 
 class Line:
-    """A log message made of fields. `str` gives it for a person: `POST /score 200 12.3 ms role=platform`.
+    """A log message made of fields. `str` gives it for a person.
 
     >>> str(Line({"method": "POST", "address": "/score", "status": 422, "seconds": 0.0123, "refusal": "invalid"}))
     'refused 422 on /score: POST, 12.3 ms, refusal=invalid'

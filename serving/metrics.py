@@ -183,10 +183,10 @@ def journal_head_read() -> None:
     _child("povrisk_journal_head_read_timestamp_seconds").set_to_current_time()
 
 
-def process_state(stop_s: float, rss_bytes: int) -> None:
-    """How long the event loop stood still at most in the last minute, and the memory of this process."""
+def process_state(stop_s: float, rss_bytes: int | None) -> None:
+    """How long the event loop stood still at most in the last minute, and the memory of this process, if known."""
     _child("povrisk_loop_stop_seconds").set(stop_s)
-    _child("povrisk_process_rss_bytes").set(rss_bytes)
+    _child("povrisk_process_rss_bytes").set(NOT_TOLD if rss_bytes is None else rss_bytes)
 
 
 def refresh() -> None:
